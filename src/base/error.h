@@ -1,0 +1,51 @@
+// One exception type for the whole core. src/api/guard.h is the only place that catches it and makes a udi_error of it.
+#pragma once
+
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <sstream>
+#include <string>
+
+#include "udi.h"
+
+namespace udi {
+
+struct Error : std::exception {
+  udi_status status;
+  int native_code;
+  std::string message;
+
+  Error(udi_status status, std::string message, int native_code = 0)
+      : status(status), native_code(native_code), message(std::move(message)) {}
+  const char* what() const noexcept override { return message.c_str(); }
+};
+
+// "patch_size 15 does not divide image_size 224": the parts are written one after the other.
+template <class... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out.precision(9);
+  (out << ... << parts);
+  return out.str();
+}
+
+template <class... Parts>
+[[noreturn]] void fail(udi_status status, const Parts&... parts) {
+  throw Error(status, text(parts...));
+}
+
+// Fails with UDI_E_IO and what errno says.
+template <class... Parts>
+[[noreturn]] void fail_errno(const Parts&... parts) {
+  const int code = errno;
+  throw Error(UDI_E_IO, text(parts..., ": ", std::strerror(code)), code);
+}
+
+template <class... Parts>
+void check(bool good, udi_status status, const Parts&... parts) {
+  if (!good) fail(status, parts...);
+}
+
+}  // namespace udi

@@ -1,0 +1,26 @@
+// What the program around us lends to a running call: where lines go, and whether it wants us to stop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+
+namespace udi {
+
+struct Host {
+  std::atomic<bool> cancelled{false};
+  std::function<void(udi_log_level, const std::string&)> sink;  // may be empty; callers serialise, see log()
+
+  // One whole line. Safe from worker threads: the sink does its own locking.
+  template <class... Parts>
+  void log(udi_log_level level, const Parts&... parts) const {
+    if (sink) sink(level, text(parts...));
+  }
+  void check_cancel() const {
+    if (cancelled.load(std::memory_order_relaxed)) fail(UDI_E_CANCELLED, "cancelled by the caller");
+  }
+};
+
+}  // namespace udi
