@@ -1,0 +1,26 @@
+// Working memory that is kept from call to call: on the CPU, fresh memory for every step costs page faults that show.
+#pragma once
+
+#include "model/aten.h"
+
+namespace udi {
+
+class Buffer {
+ public:
+  // A contiguous tensor of this shape in the buffer's memory, with whatever was in it. What an earlier call returned shares
+  // that memory, unless the buffer had to grow.
+  at::Tensor get(at::IntArrayRef shape, const at::TensorOptions& options) {
+    const int64_t elements = c10::multiply_integers(shape);
+    if (!memory_.defined() || memory_.numel() < elements || memory_.scalar_type() != options.dtype().toScalarType() ||
+        memory_.device() != options.device()) {
+      memory_ = at::Tensor();
+      memory_ = at::empty({elements}, options);
+    }
+    return memory_.narrow(0, 0, elements).view(shape);
+  }
+
+ private:
+  at::Tensor memory_;
+};
+
+}  // namespace udi

@@ -1,0 +1,108 @@
+// The weights of a model: named tensors that are views into one flat tensor, so that the optimizer, the teacher's average
+// and the clipping run over flat memory. Gradients, moments and the teacher are Parameters of the same layout.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/safetensors.h"
+#include "model/aten.h"
+
+namespace udi {
+
+struct ParameterInfo {
+  std::string name;            // the official one
+  std::vector<int64_t> shape;
+  int64_t offset = 0;          // of the first element in the flat tensor, a multiple of 16
+  int64_t elements = 0;
+  bool decayed = false;        // more than one dimension and no bias: takes weight decay
+  bool last_layer = false;     // of the prototypes: frozen at first (udi_train_config.freeze_last_layer_steps)
+  bool trainable = true;       // false for weight_g where norm_last_layer is set
+};
+
+// The tensors by place, for those who compute. All are views: copying a handle copies no weights.
+struct LinearWeights {
+  at::Tensor weight, bias;  // [out, in], [out]
+};
+struct NormWeights {
+  at::Tensor weight, bias;  // [D]
+};
+struct BlockWeights {
+  NormWeights norm1;
+  LinearWeights qkv, proj;
+  NormWeights norm2;
+  LinearWeights fc1, fc2;
+};
+struct VitWeights {
+  at::Tensor cls_token;       // [1, class_tokens, D]
+  at::Tensor pos_embed;       // [1, class_tokens + N, D]
+  LinearWeights patch_embed;  // weight as a matrix, [D, channels * patch * patch]
+  std::vector<BlockWeights> blocks;
+  NormWeights norm;
+};
+struct SrsWeights {
+  NormWeights norm1;         // of the patch tokens, before the module (official: UDIWrapper.norm1)
+  LinearWeights qkv, proj;
+  NormWeights norm;          // after the skip
+};
+struct HeadWeights {
+  LinearWeights mlp[3];
+  at::Tensor weight_g;       // [K, 1]
+  at::Tensor weight_v;       // [K, bottleneck]
+};
+
+class Parameters {
+ public:
+  Parameters() = default;
+  // Zeros. dtype is what the weights are kept in: at::kFloat (at::kDouble in tests). precision is what the matrix products
+  // run in: the same, or at::kBFloat16, for which a 16-bit copy of all weights is kept beside (refresh()).
+  Parameters(const udi_model_config& config, at::ScalarType dtype, at::ScalarType precision, at::Device device);
+  // Zeros of the same layout, dtype and device, without a 16-bit copy: for gradients and moments.
+  Parameters zeros_like() const;
+  // A copy of the weights in another dtype or on another device.
+  Parameters to(at::ScalarType dtype, at::ScalarType precision, at::Device device) const;
+
+  at::Tensor flat;  // all weights; the few elements between tensors are 0 and stay so
+  const std::vector<ParameterInfo>& entries() const { return *entries_; }  // official named_parameters order
+  const at::Tensor& operator[](size_t index) const { return views_[index]; }  // shaped as entries()[index]
+  int64_t find(const std::string& name) const;       // index, or -1
+  const at::Tensor& at(const std::string& name) const;  // UDI_E_NOT_FOUND if absent
+  int64_t count() const;                             // weights in all, without the gaps
+
+  // Linear weights and biases in `precision`, everything else in `dtype`.
+  VitWeights vit;
+  SrsWeights srs;    // undefined tensors without include_patch
+  HeadWeights head;  // weight_g and weight_v are in dtype
+
+  at::ScalarType dtype() const { return flat.scalar_type(); }
+  at::ScalarType precision() const { return flat16_.defined() ? flat16_.scalar_type() : flat.scalar_type(); }
+  at::Device device() const { return flat.device(); }
+
+  // Brings the 16-bit copy up to date; call it whenever `flat` has changed. Nothing to do without one.
+  void refresh();
+
+  // The official initialisation. A tensor's draws depend on seed and its place alone. Ends with refresh().
+  void initialize(const udi_model_config& config, uint64_t seed);
+
+  // Copies tensors in by name (float kinds of any width). UDI_E_FORMAT lists every tensor that is missing, extra or
+  // misshapen; with partial, only misshapen ones fail, and what was left out is returned in words, one line each.
+  // Ends with refresh().
+  std::vector<std::string> load(const std::vector<TensorView>& tensors, bool partial = false);
+
+  // Names with `prefix` before them. The views point into `flat`, which must be on the CPU.
+  std::vector<TensorView> views(const std::string& prefix = "") const;
+
+ private:
+  void make_views(const udi_model_config& config);
+
+  udi_model_config config_{};
+  std::shared_ptr<const std::vector<ParameterInfo>> entries_;
+  std::vector<at::Tensor> views_;
+  at::Tensor flat16_;
+};
+
+// The layout that Parameters have for a configuration.
+std::vector<ParameterInfo> parameter_layout(const udi_model_config& config);
+
+}  // namespace udi
