@@ -11,7 +11,7 @@ namespace udi {
 class Random {
  public:
   // What the numbers are for; streams of different purposes never meet.
-  enum Purpose : uint32_t { kInit = 1, kOrder = 2, kView = 3, kDropPath = 4, kReplace = 5, kTest = 99 };
+  enum Purpose : uint32_t { kInit = 1, kOrder = 2, kView = 3, kDropPath = 4, kReplace = 5, kDraw = 6, kTest = 99 };
 
   Random(uint64_t seed, Purpose purpose, uint64_t epoch = 0, uint64_t index = 0)
       : key_{uint32_t(seed), uint32_t(seed >> 32)},
