@@ -11,11 +11,12 @@
  * Threads     A context and all handles made from it are one lane: any thread, one at a time; a second thread inside gets
  *             UDI_E_STATE. Contexts are independent of each other. Only udi_context_cancel may be called at any time, from
  *             any thread or a signal handler. A callback may call nothing of its context but udi_context_cancel.
- * Structs     Set struct_size by the struct's _init function (or to sizeof by hand where there is none). Fields are only
- *             ever appended. A larger struct from a newer header is accepted while its unknown tail is zero.
+ * Structs     Fill a configuration with its _init function, which sets struct_size; in other structs set it to sizeof by
+ *             hand. Fields are only ever appended: a smaller struct of an older header stands for the defaults of what it
+ *             lacks, a larger one of a newer header is accepted while its unknown tail is zero (else UDI_E_VERSION).
  * Host        Nothing is printed, no signal handler is installed, no process-wide setting is changed. LibTorch is opened
  *             at the first context; a missing or foreign one is UDI_E_VERSION or UDI_E_NOT_FOUND with the reason.
- * Fork        A context does not work in a forked child.
+ * Fork        After a process made its first context, its forked children get UDI_E_STATE from everything.
  */
 #ifndef UDI_H
 #define UDI_H
@@ -154,8 +155,8 @@ typedef struct udi_context_config {
   uint32_t struct_size;
   udi_device_type device_type; /* UDI_CPU; UDI_CUDA asked for and not there is an error */
   int32_t device_index;
-  int32_t num_threads; /* worker threads of loaders; 0: one a core */
-  int32_t deterministic;
+  int32_t num_threads; /* of udi_views_create, and of loaders that name no number of their own; 0: one a core */
+  int32_t reserved;    /* 0 */
   udi_log_level log_level; /* most detailed level that is passed on */
   udi_log_fn log;          /* NULL: silence */
   void *log_user;
@@ -349,6 +350,12 @@ UDI_API UDI_CHECK udi_status udi_model_param_set(udi_model *model, const char *n
 UDI_API UDI_CHECK udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count,
                                                udi_tensor **out, udi_error *error);
 
+/* cls of the last block, not normalised. Ignores NULL. */
+UDI_API void udi_extract_config_init(udi_extract_config *config, size_t struct_size);
+
+/* cls. Ignores NULL. */
+UDI_API void udi_attention_config_init(udi_attention_config *config, size_t struct_size);
+
 /* Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised already;
  * H and W multiples of patch_size, other than image_size through the official interpolation of the position embedding.
  * config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last dimension times num_blocks. */
@@ -418,7 +425,8 @@ UDI_API void udi_loader_free(udi_loader *loader);
 
 /* ---- Trainer ----------------------------------------------------------------------------------------------------- */
 
-/* The README recipe's values for one epoch of one step; set total_steps and steps_per_epoch. Ignores NULL. */
+/* The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for 256 images a step.
+ * For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and freeze_last_layer_steps. Ignores NULL. */
 UDI_API void udi_train_config_init(udi_train_config *config, size_t struct_size);
 
 /* Student and teacher start as copies of model. */

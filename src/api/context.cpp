@@ -1,0 +1,61 @@
+#include "api/context.h"
+
+#include <mutex>
+
+#include "api/device.h"
+#include "api/guard.h"
+#include "api/structs.h"
+
+using namespace udi;
+
+namespace {
+
+// LibTorch's worker threads do not live on in a forked child, and a call there would wait for them for ever.
+void check_not_forked() {
+  static std::atomic<pid_t> first{0};
+  pid_t process = 0;
+  if (first.compare_exchange_strong(process, getpid())) return;
+  check(process == getpid(), UDI_E_STATE, "process ", process,
+        " made a context and then forked: LibTorch does not work in the child; fork before the first context");
+}
+
+std::shared_ptr<Context> make_context(const udi_context_config& config) {
+  check(config.reserved == 0, UDI_E_INVALID, "config.reserved is ", config.reserved, ", must be 0");
+  in_range("config.num_threads", config.num_threads, 0, 4096);
+  in_range("config.log_level", config.log_level, UDI_LOG_ERROR, UDI_LOG_DEBUG);
+  auto context = std::make_shared<Context>();
+  context->num_threads = config.num_threads;
+  if (config.log) {
+    auto one_at_a_time = std::make_shared<std::mutex>();
+    context->host.sink = [=](udi_log_level level, const std::string& line) {
+      if (level > config.log_level) return;
+      const std::lock_guard<std::mutex> lock(*one_at_a_time);
+      config.log(config.log_user, level, line.c_str());
+    };
+  }
+  context->device = open_device(config.device_type, config.device_index);
+  return context;
+}
+
+}  // namespace
+
+udi_status udi_context_create(const udi_context_config* config, udi_context** out, udi_error* error) {
+  return guard(nullptr, error, [&] {
+    require(out, "out");
+    check_not_forked();
+    udi_context_config given;
+    udi_context_config_init(&given, sizeof given);
+    if (config) given = read_struct(config, "config", given);
+    *out = new udi_context{make_context(given)};
+  });
+}
+
+void udi_context_cancel(udi_context* context) {
+  if (context) context->context->host.cancelled.store(true, std::memory_order_relaxed);
+}
+
+void udi_context_clear_cancel(udi_context* context) {
+  if (context) context->context->host.cancelled.store(false, std::memory_order_relaxed);
+}
+
+void udi_context_free(udi_context* context) { release(context); }

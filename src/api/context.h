@@ -1,0 +1,30 @@
+// What the handles made from one context share, and what every entry point does before and after the core's work.
+#pragma once
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+
+#include "base/host.h"
+#include "model/aten.h"
+
+namespace udi {
+
+struct Context {
+  Host host;
+  at::Device device = at::kCPU;
+  int num_threads = 0;            // 0: one a core
+  std::atomic<bool> busy{false};  // a call is inside: the lane
+  const pid_t owner = getpid();
+};
+
+// Whether the context may be used, or freed, here: after a fork its threads and locks are gone.
+inline bool in_own_process(const Context& context) { return context.owner == getpid(); }
+
+}  // namespace udi
+
+struct udi_context {
+  std::shared_ptr<udi::Context> context;
+};

@@ -1,0 +1,74 @@
+// The fence around every entry point: no exception leaves, one thread at a time enters, and the caller's thread finds
+// its LibTorch and floating-point state as it left them. The only catch of the library stands here.
+#pragma once
+
+#include <cfenv>
+
+#include "ATen/ThreadLocalState.h"
+#include "api/context.h"
+#include "c10/util/Exception.h"
+
+namespace udi {
+
+// Held while a call is inside its context. UDI_E_STATE: another one is, or this is a forked child; UDI_E_CANCELLED.
+class Lane {
+ public:
+  explicit Lane(Context& context);
+
+ private:
+  // torch's warnings go to the caller's log instead of stderr.
+  struct Warnings : c10::WarningHandler {
+    explicit Warnings(const Host& host) : host(host) {}
+    void process(const c10::Warning& warning) override;
+    const Host& host;
+  };
+  struct Busy {
+    explicit Busy(Context& context);
+    ~Busy() { context.busy.store(false, std::memory_order_release); }
+    Context& context;
+  };
+  struct FloatingPoint {
+    FloatingPoint();
+    ~FloatingPoint() { std::fesetenv(&found); }
+    std::fenv_t found;
+  };
+
+  Busy busy_;
+  FloatingPoint floating_point_;
+  at::ThreadLocalStateGuard thread_state_;
+  Warnings warnings_;
+  c10::WarningUtils::WarningHandlerGuard warning_guard_;
+};
+
+// Writes the exception being handled into error, and its detail into the log. context may be null.
+udi_status report(const Context* context, udi_error* error) noexcept;
+
+// Runs body inside context; a null context (an argument was NULL: body will say so) has no lane.
+template <class Body>
+udi_status guard(const std::shared_ptr<Context>& context, udi_error* error, Body&& body) noexcept {
+  try {
+    if (context) {
+      const Lane lane(*context);
+      body();
+    } else {
+      body();
+    }
+    return UDI_OK;
+  } catch (...) {
+    return report(context.get(), error);
+  }
+}
+
+// The context of a handle; null for NULL.
+template <class Handle>
+std::shared_ptr<Context> context_of(const Handle* handle) noexcept {
+  return handle ? handle->context : nullptr;
+}
+
+// What every _free does. A forked child leaks: what it would join or unlock is not there.
+template <class Handle>
+void release(Handle* handle) noexcept {
+  if (handle && in_own_process(*handle->context)) delete handle;
+}
+
+}  // namespace udi

@@ -1,0 +1,15 @@
+#include "api/arrays.h"
+#include "api/guard.h"
+#include "api/structs.h"
+
+using namespace udi;
+
+udi_status udi_tensor_view(const udi_tensor* tensor, udi_array* out, udi_error* error) {
+  return guard(context_of(tensor), error, [&] {
+    require(tensor, "tensor");
+    check_out_struct(out, "out");
+    write_struct(out, array_of(tensor->tensor));
+  });
+}
+
+void udi_tensor_free(udi_tensor* tensor) { release(tensor); }
