@@ -2,22 +2,23 @@
 #pragma once
 
 #include "model/aten.h"
-#include "model/buffer.h"
 
 namespace udi {
 
-// All of shape [B, heads, rows, d] with d contiguous, any strides else: views of packed projections work without a copy.
-struct AttentionInput {
-  at::Tensor query, key, value;
+// Each [B, heads, rows, d] with d contiguous and any strides else: views of packed projections work without a copy.
+struct Heads {
+  at::Tensor query, key, value;  // rows: Q of the query, T of key and value
 };
 
-// out: [B, Q, heads * d], contiguous. probabilities: [B, heads, Q, T], contiguous: softmax(query key^T / sqrt(d)), which
-// the backward pass needs.
-void attention_forward(const AttentionInput& in, const at::Tensor& probabilities, const at::Tensor& out);
+// [B, rows, parts * heads * d] -> parts views of [B, heads, rows, d], part p. The official packing: part, head, d.
+at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, int64_t heads);
 
-// d_in gets the gradients (written, not added to), each shaped and possibly strided like the input it belongs to.
-// probabilities are used up: their memory is written over.
-void attention_backward(const AttentionInput& in, const at::Tensor& probabilities, const at::Tensor& out,
-                        const at::Tensor& d_out, const AttentionInput& d_in);
+// out: [B, Q, heads * d], contiguous. probabilities: [B, heads, Q, T], contiguous: softmax(query key^T / sqrt(d)),
+// which the backward pass needs.
+void attention_forward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& out);
+
+// d_in gets the gradients (written, not added to), each shaped, and possibly strided, like the input it belongs to.
+// The memory of the probabilities is used up.
+void attention_backward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& d_out, const Heads& d_in);
 
 }  // namespace udi

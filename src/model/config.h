@@ -1,4 +1,5 @@
-// A model's configuration: its limits, its presets and its JSON form, which travels in the metadata of safetensors files.
+// A model's configuration: its limits, its presets and its JSON form, which travels in the metadata of safetensors
+// files.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@ namespace udi {
 
 constexpr const char* kConfigKey = "udi.config";  // of the safetensors metadata that holds config_to_json(...).dump()
 
-// Sizes of "vit_tiny", "vit_small", "vit_base" or "vit_large" with patches of 16 at 224 pixels, the official head and the
-// official SRS module. UDI_E_NOT_FOUND: another name (the message lists these).
+// Sizes of "vit_tiny", "vit_small", "vit_base" or "vit_large" with patches of 16 at 224 pixels, the official head and
+// the official SRS module. UDI_E_NOT_FOUND: another name (the message lists these).
 udi_model_config model_config_preset(const std::string& arch);
 const std::vector<std::string>& model_preset_names();
 
@@ -21,7 +22,8 @@ void check_model_config(const udi_model_config& config);
 
 // Keys are the struct's field names; mean and std are arrays of `channels` numbers.
 nlohmann::json config_to_json(const udi_model_config& config);
-// The reverse. A key that is absent has vit_small's value; an unknown one, a wrong type or a value out of range is UDI_E_INVALID.
+// The reverse. A key that is absent has vit_small's value; an unknown one, a wrong type or a value out of range is
+// UDI_E_INVALID.
 udi_model_config config_from_json(const nlohmann::json& json);
 
 // What follows from a configuration.

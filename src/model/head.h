@@ -21,6 +21,10 @@ class Head {
 
  private:
   HeadWeights weights_;
+  at::TensorOptions master_, activations_;
+  bool kept_ = false;
+  Buffer rows_, hidden_[2], active_[2], bottleneck_, norm_, z_;  // hidden: before GELU, [R, hidden]
+  Buffer d_bottleneck_, d_hidden_[2], d_rows_;
 };
 
 // The prototypes W = g v / ||v||, a row each, into out [K, bottleneck].

@@ -7,6 +7,7 @@
 #include "base/safetensors.h"
 #include "model/config.h"
 #include "model/head.h"
+#include "model/ops.h"
 #include "model/parameters.h"
 #include "model/srs.h"
 #include "model/vit.h"
@@ -34,8 +35,8 @@ udi_extract_config extract_config_default();
 // Weights under their official names, and the configuration under kConfigKey. Atomic.
 void save_model(const Model& model, const std::string& path);
 
-// Reads what save_model wrote, or a checkpoint that has the same names behind "student." and "teacher." (role says which).
-// Strict: UDI_E_FORMAT lists the tensors that are missing, extra or misshapen.
+// Reads what save_model wrote, or a checkpoint that has the same names behind "student." and "teacher." (role says
+// which). Strict: UDI_E_FORMAT lists the tensors that are missing, extra or misshapen.
 Model load_model(const SafetensorsFile& file, udi_role role, at::Device device, at::ScalarType precision = at::kFloat);
 
 // The same for tensors from elsewhere whose configuration is known: official names, nothing before them.

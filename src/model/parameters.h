@@ -1,5 +1,5 @@
-// The weights of a model: named tensors that are views into one flat tensor, so that the optimizer, the teacher's average
-// and the clipping run over flat memory. Gradients, moments and the teacher are Parameters of the same layout.
+// The weights of a model: named tensors that are views into one flat tensor, so that the optimizer, the teacher's
+// average and the clipping run over flat memory. Gradients, moments and the teacher are Parameters of the same layout.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@
 namespace udi {
 
 struct ParameterInfo {
-  std::string name;            // the official one
+  std::string name;  // the official one
   std::vector<int64_t> shape;
-  int64_t offset = 0;          // of the first element in the flat tensor, a multiple of 16
+  int64_t offset = 0;  // of the first element in the flat tensor, a multiple of 16
   int64_t elements = 0;
-  bool decayed = false;        // more than one dimension and no bias: takes weight decay
-  bool last_layer = false;     // of the prototypes: frozen at first (udi_train_config.freeze_last_layer_steps)
-  bool trainable = true;       // false for weight_g where norm_last_layer is set
+  bool decayed = false;     // more than one dimension and no bias: takes weight decay
+  bool last_layer = false;  // of the prototypes: frozen at first (udi_train_config.freeze_last_layer_steps)
+  bool trainable = true;    // false for weight_g where norm_last_layer is set
 };
 
 // The tensors by place, for those who compute. All are views: copying a handle copies no weights.
@@ -42,21 +42,21 @@ struct VitWeights {
   NormWeights norm;
 };
 struct SrsWeights {
-  NormWeights norm1;         // of the patch tokens, before the module (official: UDIWrapper.norm1)
+  NormWeights norm1;  // of the patch tokens, before the module (official: UDIWrapper.norm1)
   LinearWeights qkv, proj;
-  NormWeights norm;          // after the skip
+  NormWeights norm;  // after the skip
 };
 struct HeadWeights {
   LinearWeights mlp[3];
-  at::Tensor weight_g;       // [K, 1]
-  at::Tensor weight_v;       // [K, bottleneck]
+  at::Tensor weight_g;  // [K, 1]
+  at::Tensor weight_v;  // [K, bottleneck]
 };
 
 class Parameters {
  public:
   Parameters() = default;
-  // Zeros. dtype is what the weights are kept in: at::kFloat (at::kDouble in tests). precision is what the matrix products
-  // run in: the same, or at::kBFloat16, for which a 16-bit copy of all weights is kept beside (refresh()).
+  // Zeros. dtype is what the weights are kept in: at::kFloat (at::kDouble in tests). precision is what the matrix
+  // products run in: the same, or at::kBFloat16, for which a 16-bit copy of all weights is kept beside (refresh()).
   Parameters(const udi_model_config& config, at::ScalarType dtype, at::ScalarType precision, at::Device device);
   // Zeros of the same layout, dtype and device, without a 16-bit copy: for gradients and moments.
   Parameters zeros_like() const;
@@ -64,11 +64,11 @@ class Parameters {
   Parameters to(at::ScalarType dtype, at::ScalarType precision, at::Device device) const;
 
   at::Tensor flat;  // all weights; the few elements between tensors are 0 and stay so
-  const std::vector<ParameterInfo>& entries() const { return *entries_; }  // official named_parameters order
+  const std::vector<ParameterInfo>& entries() const { return *entries_; }     // official named_parameters order
   const at::Tensor& operator[](size_t index) const { return views_[index]; }  // shaped as entries()[index]
-  int64_t find(const std::string& name) const;       // index, or -1
-  const at::Tensor& at(const std::string& name) const;  // UDI_E_NOT_FOUND if absent
-  int64_t count() const;                             // weights in all, without the gaps
+  int64_t find(const std::string& name) const;                                // index, or -1
+  const at::Tensor& at(const std::string& name) const;                        // UDI_E_NOT_FOUND if absent
+  int64_t count() const;                                                      // weights in all, without the gaps
 
   // Linear weights and biases in `precision`, everything else in `dtype`.
   VitWeights vit;
@@ -94,7 +94,7 @@ class Parameters {
   std::vector<TensorView> views(const std::string& prefix = "") const;
 
  private:
-  void make_views(const udi_model_config& config);
+  void make_views();
 
   udi_model_config config_{};
   std::shared_ptr<const std::vector<ParameterInfo>> entries_;

@@ -1,4 +1,5 @@
-// The vision transformer of DINO with any number of class tokens (official: vision_transformer.py), forward and backward.
+// The vision transformer of DINO with any number of class tokens (official: vision_transformer.py), forward and
+// backward.
 #pragma once
 
 #include <vector>
@@ -19,8 +20,8 @@ struct VitOptions {
   bool class_tokens_only = false;
   bool keep_for_backward = false;
   Pixels pixels = Pixels::kRaw;
-  // [depth, 2, B], weights' dtype: what the attention (0) and the MLP branch (1) of each block and image is multiplied by:
-  // 0 where the path is dropped, else 1 / (1 - rate). Undefined: no stochastic depth.
+  // [depth, 2, B], weights' dtype: what the attention (0) and the MLP branch (1) of each block and image is multiplied
+  // by: 0 where the path is dropped, else 1 / (1 - rate). Undefined: no stochastic depth.
   at::Tensor drop_path;
   // If not null: gets the tokens after each block, [B, T, D], un-normed (not with class_tokens_only).
   std::vector<at::Tensor>* blocks = nullptr;
@@ -48,20 +49,47 @@ class Vit {
   void backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const VitWeights& grads);
 
  private:
-  struct Block;  // what one block keeps for backward
+  // One block's working memory; with keep_for_backward each block has its own. R rows = B T, or B class_tokens where
+  // only these are asked for ("asking"); x and its like are M, the rest T.
+  struct Block {
+    Buffer x, statistics1, y1;      // input, after norm1: [B T, D]
+    Buffer x_asking, y1_asking;     // the same for the rows that ask, where these are not all
+    Buffer qkv, query;              // [B T, 3 D]; or [B T, 2 D] (key, value) and [R, D]
+    Buffer probabilities, mixed;    // of the attention: [B, heads, R / B, T], [R, D]
+    Buffer x_mid, statistics2, y2;  // after the attention's branch, after norm2: [R, D]
+    Buffer hidden;                  // before GELU: [R, hidden]
+    at::Tensor scale1, scale2;      // of drop path
+    bool class_tokens_only = false;
+  };
+  struct Shape {
+    int64_t images, rows, columns, tokens;  // of patches; tokens: class tokens and patches
+  };
 
-  at::Tensor embed(const at::Tensor& images, Pixels pixels);
-  void embed_backward(const at::Tensor& dx, const VitWeights& grads);
+  void embed(const at::Tensor& images, Pixels pixels);
+  void block_forward(size_t index, const VitOptions& options);
+  void attend(const BlockWeights& weights, Block& block);
+  Heads heads_of(const at::Tensor& qkv, const at::Tensor& query, bool class_tokens_only) const;
+  void block_backward(size_t index, const BlockWeights& grads);
+  void attend_backward(const BlockWeights& weights, Block& block, const BlockWeights& grads);
+  void embed_backward(const VitWeights& grads);
+  Block& block_of(size_t index) { return blocks_[kept_ ? index : 0]; }
 
   udi_model_config config_;
   VitWeights weights_;
+  at::TensorOptions master_, activations_;  // M and T
+  Shape shape_{};
+  bool kept_ = false;
+  std::vector<Block> blocks_;
+  Buffer patches_, embedded_, branch_, gelu_, output_, cls_rows_, cls_, cls_statistics_;
+  Buffer d_x_, d_x_all_, d_rows_, d_y_, d_hidden_, d_qkv_, d_query_;
 };
 
-// The position embedding for a grid of rows x cols patches, [class_tokens + rows * cols, D]: as it is for the model's own
-// grid, else through the official bicubic interpolation, whose scale is (rows + 0.1) / own rows.
-at::Tensor interpolate_position(const udi_model_config& config, const at::Tensor& pos_embed, int64_t rows, int64_t cols);
-// Adds the gradient of the above to d_pos_embed, given d [class_tokens + rows * cols, D].
-void interpolate_position_backward(const udi_model_config& config, const at::Tensor& d, int64_t rows, int64_t cols,
-                                   const at::Tensor& d_pos_embed);
+// The position embedding for a grid of rows x columns patches, [class_tokens + rows * columns, D]: as it is for the
+// model's own grid, else through the official bicubic interpolation, whose scale is (rows + 0.1) / own rows.
+at::Tensor interpolate_position(const udi_model_config& config, const at::Tensor& pos_embed, int64_t rows,
+                                int64_t columns);
+// Adds its gradient to d_pos_embed.
+void interpolate_position_backward(const udi_model_config& config, const at::Tensor& d_position, int64_t rows,
+                                   int64_t columns, const at::Tensor& d_pos_embed);
 
 }  // namespace udi

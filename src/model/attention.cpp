@@ -1,0 +1,100 @@
+#include "model/attention.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+#include "model/ops_cpu.h"
+
+// The BLAS that LibTorch carries and exports; row-major products are asked for as their transposes.
+extern "C" void sgemm_(const char* trans_a, const char* trans_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+namespace udi {
+
+namespace {
+
+// A matrix in memory, row-major: row r begins at data + r * stride.
+struct Matrix {
+  float* data;
+  int64_t rows, columns, stride;
+};
+
+// out = a b, where a and b may be transposed.
+void product(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& out) {
+  const int m = int(out.columns), n = int(out.rows), k = int(transpose_a ? a.rows : a.columns);
+  const int lda = int(b.stride), ldb = int(a.stride), ldc = int(out.stride);
+  const float one = 1, zero = 0;
+  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &m, &n, &k, &one, b.data, &lda, a.data, &ldb, &zero,
+         out.data, &ldc);
+}
+
+Matrix matrix(const at::Tensor& heads, int64_t image, int64_t head) {
+  return {heads.mutable_data_ptr<float>() + image * heads.stride(0) + head * heads.stride(1), heads.size(2),
+          heads.size(3), heads.stride(2)};
+}
+
+bool take_loops(const Heads& in) { return in.query.is_cpu() && in.query.scalar_type() == at::kFloat; }
+
+double scale_of(const Heads& in) { return 1 / std::sqrt(double(in.query.size(3))); }
+
+// body(image, head), a head at a time on a core: its scores stay in the cache.
+template <class Body>
+void over_heads(const Heads& in, const Body& body) {
+  const int64_t heads = in.query.size(1);
+  at::parallel_for(0, in.query.size(0) * heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i / heads, i % heads);
+  });
+}
+
+}  // namespace
+
+at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, int64_t heads) {
+  return packed.view({packed.size(0), packed.size(1), parts, heads, -1}).select(2, part).transpose(1, 2);
+}
+
+void attention_forward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& out) {
+  const at::Tensor out_heads = split_heads(out, 1, 0, in.query.size(1));
+  if (!take_loops(in)) {
+    probabilities.copy_(at::softmax(at::matmul(in.query, in.key.transpose(2, 3)) * scale_of(in), -1));
+    out_heads.copy_(at::matmul(probabilities, in.value));
+    return;
+  }
+  const float scale = float(scale_of(in));
+  over_heads(in, [&](int64_t image, int64_t head) {
+    const Matrix p = matrix(probabilities, image, head);
+    product(matrix(in.query, image, head), false, matrix(in.key, image, head), true, p);
+    for (int64_t row = 0; row < p.rows; ++row) loops::softmax_row(p.data + row * p.stride, p.columns, scale);
+    product(p, false, matrix(in.value, image, head), false, matrix(out_heads, image, head));
+  });
+}
+
+void attention_backward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& d_out, const Heads& d_in) {
+  const at::Tensor d = split_heads(d_out, 1, 0, in.query.size(1));
+  if (!take_loops(in)) {
+    d_in.value.copy_(at::matmul(probabilities.transpose(2, 3), d));
+    const at::Tensor d_p = at::matmul(d, in.value.transpose(2, 3));
+    const at::Tensor d_s =
+        at::_softmax_backward_data(d_p, probabilities, -1, probabilities.scalar_type()) * scale_of(in);
+    d_in.query.copy_(at::matmul(d_s, in.key));
+    d_in.key.copy_(at::matmul(d_s.transpose(2, 3), in.query));
+    return;
+  }
+  const float scale = float(scale_of(in));
+  const int64_t area = probabilities.size(2) * probabilities.size(3);
+  const at::Tensor scratch = at::empty({at::get_num_threads(), area}, at::kFloat);
+  over_heads(in, [&](int64_t image, int64_t head) {
+    const Matrix p = matrix(probabilities, image, head), d_head = matrix(d, image, head);
+    const Matrix d_p = {scratch.mutable_data_ptr<float>() + at::get_thread_num() * area, p.rows, p.columns, p.stride};
+    product(p, true, d_head, false, matrix(d_in.value, image, head));
+    product(d_head, false, matrix(in.value, image, head), true, d_p);
+    for (int64_t row = 0; row < p.rows; ++row) {
+      loops::softmax_row_backward(p.data + row * p.stride, d_p.data + row * p.stride, p.columns, scale);
+    }
+    product(p, false, matrix(in.key, image, head), false, matrix(d_in.query, image, head));
+    product(p, true, matrix(in.query, image, head), false, matrix(d_in.key, image, head));
+  });
+}
+
+}  // namespace udi

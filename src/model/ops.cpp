@@ -1,0 +1,123 @@
+#include "model/ops.h"
+
+#include "model/ops_cpu.h"
+
+namespace udi {
+
+namespace {
+
+at::Tensor per_image(const at::Tensor& rows, const at::Tensor& scale) {
+  return rows.view({scale.numel(), -1, rows.size(1)}) * scale.view({-1, 1, 1});
+}
+
+at::Tensor column(const at::Tensor& values, int64_t channels) {
+  return values.narrow(0, 0, channels).view({1, -1, 1, 1});
+}
+
+}  // namespace
+
+void linear(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
+  at::Tensor result = out;
+  at::addmm_out(result, weights.bias, x, weights.weight.t());
+}
+
+void linear_without_bias(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
+  at::Tensor result = out;
+  at::mm_out(result, x, weights.weight.t());
+}
+
+void linear_input_gradient(const at::Tensor& d_out, const LinearWeights& weights, const at::Tensor& d_x) {
+  at::Tensor result = d_x;
+  at::mm_out(result, d_out, weights.weight);
+}
+
+void linear_weight_gradient(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& d_weight) {
+  if (x.scalar_type() == d_weight.scalar_type()) {
+    d_weight.addmm_(d_out.t(), x);
+  } else {
+    d_weight.add_(at::mm(d_out.t(), x));
+  }
+}
+
+void bias_gradient(const at::Tensor& d_out, const at::Tensor& d_bias) {
+  if (loops::take(d_bias)) return loops::bias_gradient(d_out, d_bias);
+  d_bias.add_(d_out.sum(0, false, d_bias.scalar_type()));
+}
+
+void add_branch(const at::Tensor& x, const Branch& branch, const at::Tensor& x_out) {
+  if (loops::take(x)) return loops::add_branch_norm(x, &branch, x_out, nullptr, {}, {});
+  at::Tensor sum = (branch.rows + branch.bias).to(x.scalar_type());
+  if (branch.scale.defined()) sum = per_image(sum, branch.scale).view_as(x);
+  at::Tensor result = x_out;
+  at::add_out(result, x, sum);
+}
+
+void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
+                     const at::Tensor& d_bias) {
+  if (loops::take(d_x)) return loops::branch_backward(d_x, scale, d_rows, d_bias);
+  if (!d_rows.is_same(d_x)) d_rows.copy_(scale.defined() ? per_image(d_x, scale).view_as(d_x) : d_x);
+  bias_gradient(d_rows, d_bias);
+}
+
+void norm_forward(const at::Tensor& x, const NormWeights& weights, const at::Tensor& out,
+                  const at::Tensor& statistics) {
+  if (loops::take(x)) return loops::add_branch_norm(x, nullptr, {}, &weights, out, statistics);
+  const auto [y, mean, inverse] = at::native_layer_norm(x, {x.size(1)}, weights.weight, weights.bias, kNormEpsilon);
+  out.copy_(y);
+  statistics.select(1, 0).copy_(mean.view(-1));
+  statistics.select(1, 1).copy_(inverse.view(-1));
+}
+
+void add_branch_norm(const at::Tensor& x, const Branch& branch, const at::Tensor& x_out, const NormWeights& weights,
+                     const at::Tensor& out, const at::Tensor& statistics) {
+  if (loops::take(x)) return loops::add_branch_norm(x, &branch, x_out, &weights, out, statistics);
+  add_branch(x, branch, x_out);
+  norm_forward(x_out, weights, out, statistics);
+}
+
+void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
+                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads) {
+  if (loops::take(x)) return loops::norm_backward(d_out, x, statistics, weights, d_x, grads);
+  const auto [dx, d_weight, d_bias] = at::native_layer_norm_backward(
+      d_out.to(x.scalar_type()), x, {x.size(1)}, statistics.narrow(1, 0, 1).contiguous(),
+      statistics.narrow(1, 1, 1).contiguous(), weights.weight, weights.bias, {true, true, true});
+  d_x.add_(dx);
+  grads.weight.add_(d_weight);
+  grads.bias.add_(d_bias);
+}
+
+void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out) {
+  if (rows.is_cpu() && rows.scalar_type() != at::kDouble) return loops::bias_gelu(rows, bias, out);
+  rows.add_(bias);
+  out.copy_(at::gelu(rows));
+}
+
+void gelu_backward(const at::Tensor& rows, const at::Tensor& d_out, const at::Tensor& d_bias) {
+  if (loops::take(d_bias)) return loops::gelu_backward(rows, d_out, d_bias);
+  d_out.copy_(at::gelu_backward(d_out, rows));
+  rows.copy_(at::gelu(rows));
+  bias_gradient(d_out, d_bias);
+}
+
+void unfold_patches(const at::Tensor& images, const udi_model_config& config, bool normalized, const at::Tensor& out) {
+  const bool loops_type = out.scalar_type() == at::kFloat || out.scalar_type() == at::kBFloat16;
+  const bool loops_input = images.scalar_type() == at::kByte || images.scalar_type() == at::kFloat;
+  if (out.is_cpu() && loops_type && loops_input) {
+    return loops::unfold_patches(images.contiguous(), config, normalized, out);
+  }
+  const int64_t channels = images.size(1), patch = config.patch_size;
+  const int64_t rows = images.size(2) / patch, columns = images.size(3) / patch;
+  const at::ScalarType type = out.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  at::Tensor pixels = images.to(type);
+  if (images.scalar_type() == at::kByte) pixels = pixels / 255;
+  if (!normalized) {
+    const auto options = at::TensorOptions().dtype(at::kFloat);
+    const at::Tensor mean = at::from_blob(const_cast<float*>(config.mean), {16}, options).to(pixels.device(), type);
+    const at::Tensor std = at::from_blob(const_cast<float*>(config.std), {16}, options).to(pixels.device(), type);
+    pixels = (pixels - column(mean, channels)) / column(std, channels);
+  }
+  out.view({images.size(0), rows, columns, channels, patch, patch})
+      .copy_(pixels.view({images.size(0), channels, rows, patch, columns, patch}).permute({0, 2, 4, 1, 3, 5}));
+}
+
+}  // namespace udi

@@ -1,0 +1,28 @@
+// The fused loops behind ops.h, for the CPU and float32 weights; activations in float32 or bfloat16.
+#pragma once
+
+#include "model/ops.h"
+
+namespace udi::loops {
+
+// Whether they take a model whose weights are like this tensor.
+inline bool take(const at::Tensor& weights) { return weights.is_cpu() && weights.scalar_type() == at::kFloat; }
+
+void bias_gradient(const at::Tensor& d_out, const at::Tensor& d_bias);
+void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
+                     const at::Tensor& d_bias);
+// branch null: norm of x alone; weights null: the sum alone.
+void add_branch_norm(const at::Tensor& x, const Branch* branch, const at::Tensor& x_out, const NormWeights* weights,
+                     const at::Tensor& out, const at::Tensor& statistics);
+void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
+                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads);
+void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out);
+void gelu_backward(const at::Tensor& rows, const at::Tensor& d_out, const at::Tensor& d_bias);
+void unfold_patches(const at::Tensor& images, const udi_model_config& config, bool normalized, const at::Tensor& out);
+
+// One row of n numbers at a time, for the attention: row = softmax(scale row); and the gradient that passes through it,
+// row = row (d_row - sum(row d_row)) scale.
+void softmax_row(float* row, int64_t n, float scale);
+void softmax_row_backward(float* row, const float* d_row, int64_t n, float scale);
+
+}  // namespace udi::loops
