@@ -1,0 +1,66 @@
+#include "objective/samples.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace udi {
+namespace {
+
+float row_sum(const float* weight) { return weight[0] + weight[1] + weight[2] + weight[3]; }
+
+// Writes the valid rows of one crop's map behind `index` and `weight`; rows beyond them stay zero.
+void put_queries(const int32_t* from_index, const float* from_weight, int64_t count, int64_t* index, float* weight) {
+  std::copy(from_index, from_index + 4 * count, index);
+  std::copy(from_weight, from_weight + 4 * count, weight);
+}
+
+}  // namespace
+
+Samples samples_of(const SampleMaps& maps, int64_t first, int64_t last, const at::TensorOptions& options) {
+  Samples out;
+  out.images = last - first;
+  out.samples_global = maps.samples_global;
+  out.samples_local = maps.samples_local;
+  out.local_crops = maps.local_crops;
+  const int64_t rows = 2 * out.images, queries = out.queries(), s = maps.samples_global, n = maps.samples_local;
+  at::Tensor index = at::zeros({rows, queries, 4}, at::kLong), weight = at::zeros({rows, queries, 4}, at::kFloat);
+  at::Tensor source = at::zeros({rows, s, 1}, at::kLong), present = at::zeros({rows, s, 1}, at::kFloat);
+  int64_t* const index_at = index.data_ptr<int64_t>();
+  float* const weight_at = weight.data_ptr<float>();
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t facing = row / out.images, image = first + row % out.images;
+    const int64_t map = facing * maps.batch + image, count = maps.global_count[map];
+    put_queries(&maps.global_index[map * s * 4], &maps.global_weight[map * s * 4], count, index_at + row * queries * 4,
+                weight_at + row * queries * 4);
+    for (int64_t k = 0; k < count; ++k) {
+      source.data_ptr<int64_t>()[row * s + k] = maps.global_source[map * s + k];
+      present.data_ptr<float>()[row * s + k] = 1;
+      out.student_place.push_back(row * s + k);
+      out.teacher_place.push_back(row * queries + k);
+      out.global_sum.push_back(row_sum(&maps.global_weight[(map * s + k) * 4]));
+    }
+    for (int64_t l = 0; l < maps.local_crops; ++l) {
+      const int64_t local = (l * 2 + facing) * maps.batch + image, place = row * queries + s + l * n;
+      put_queries(&maps.local_index[local * n * 4], &maps.local_weight[local * n * 4], maps.local_count[local],
+                  index_at + place * 4, weight_at + place * 4);
+      for (int64_t k = 0; k < maps.local_count[local]; ++k) {
+        out.local_place.push_back(place + k);
+        out.local_sum.push_back(row_sum(&maps.local_weight[(local * n + k) * 4]));
+      }
+    }
+  }
+  out.teacher = {index.to(options.device()), weight.to(options)};
+  out.student = {source.to(options.device()), present.to(options)};
+  return out;
+}
+
+void BatchTotals::add(const SampleMaps& maps) {
+  images += maps.batch;
+  local_crops = maps.local_crops;
+  samples += maps.batch * 2 * (maps.samples_global + maps.local_crops * maps.samples_local);
+  const int64_t inside = std::accumulate(maps.global_count.begin(), maps.global_count.end(), int64_t(0));
+  global_valid += inside;
+  valid += std::accumulate(maps.local_count.begin(), maps.local_count.end(), inside);
+}
+
+}  // namespace udi
