@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/host.h"
+#include "data/pool.h"
 #include "model/aten.h"
 
 namespace udi {
@@ -18,6 +19,15 @@ struct Context {
   int num_threads = 0;            // 0: one a core
   std::atomic<bool> busy{false};  // a call is inside: the lane
   const pid_t owner = getpid();
+
+  // Threads for images in memory, started when first asked for.
+  WorkerPool& workers() {
+    if (!workers_) workers_ = std::make_unique<WorkerPool>(num_threads);
+    return *workers_;
+  }
+
+ private:
+  std::unique_ptr<WorkerPool> workers_;
 };
 
 // Whether the context may be used, or freed, here: after a fork its threads and locks are gone.

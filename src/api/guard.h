@@ -1,5 +1,5 @@
 // The fence around every entry point: no exception leaves, one thread at a time enters, and the caller's thread finds
-// its LibTorch and floating-point state as it left them. The only catch of the library stands here.
+// its LibTorch and floating-point state as it left them. Elsewhere a catch only cleans up and throws on.
 #pragma once
 
 #include <cfenv>
@@ -56,6 +56,16 @@ udi_status guard(const std::shared_ptr<Context>& context, udi_error* error, Body
     return UDI_OK;
   } catch (...) {
     return report(context.get(), error);
+  }
+}
+
+// Runs body; what it fails with says where: "images[3]: ...".
+template <class Body>
+void naming(const std::string& where, Body&& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    throw Error(e.status, where + ": " + e.message, e.native_code);
   }
 }
 
