@@ -1,0 +1,175 @@
+#include "jobs/draw.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/random.h"
+
+namespace udi {
+namespace {
+
+constexpr double kPi = 3.141592653589793;
+
+using Color = std::array<double, 3>;  // 0..1
+
+double luminance(const Color& c) { return 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]; }
+
+Color draw_color(Random& random) { return {random.uniform(), random.uniform(), random.uniform()}; }
+
+// A second colour that stands out against the first, lighter or darker.
+Color draw_contrast(Random& random, const Color& other) {
+  for (;;) {
+    const Color color = draw_color(random);
+    if (std::abs(luminance(color) - luminance(other)) > 0.25) return color;
+  }
+}
+
+// Smooth random values between -1 and 1: a coarse grid, interpolated.
+class Clouds {
+ public:
+  Clouds(Random& random, double cell) : cell_(cell) {
+    for (double& value : values_) value = random.uniform(-1, 1);
+  }
+  double at(double y, double x) const {
+    const double gy = y / cell_, gx = x / cell_;
+    const int iy = int(std::floor(gy)), ix = int(std::floor(gx));
+    const double fy = smooth(gy - iy), fx = smooth(gx - ix);
+    const double top = value(iy, ix) * (1 - fx) + value(iy, ix + 1) * fx;
+    const double bottom = value(iy + 1, ix) * (1 - fx) + value(iy + 1, ix + 1) * fx;
+    return top * (1 - fy) + bottom * fy;
+  }
+
+ private:
+  static constexpr int kCells = 16;
+  static double smooth(double t) { return t * t * (3 - 2 * t); }
+  double value(int iy, int ix) const { return values_[size_t((iy & 15) * kCells + (ix & 15))]; }
+
+  double cell_;
+  std::array<double, kCells * kCells> values_;
+};
+
+// What differs from picture to picture of one class, besides its colours. In the object's own coordinates (v down, u to
+// the right) the object reaches from -1 to 1.
+struct Form {
+  double period, phase_v, phase_u;  // of textures
+  double inner;                     // of rings: the hole's radius; of crosses: half the bar's width
+  bool round;                       // a texture's patch: a disk or a square
+};
+
+bool in_triangle(double v, double u) { return v < 0.75 && std::abs(u) * 1.7 < v + 0.95; }
+
+bool in_star(double v, double u) {
+  const double angle = std::atan2(u, -v), radius = std::hypot(v, u);
+  const double fifth = std::abs(std::remainder(angle, 2 * kPi / 5));
+  return radius < 0.38 / std::cos(kPi / 5 * 2 - fifth) * 1.0 || radius < 0.36;
+}
+
+double wave(double value) { return value - std::floor(value); }
+
+bool in_patch(const Form& form, double v, double u) {
+  return form.round ? v * v + u * u < 1 : std::max(std::abs(v), std::abs(u)) < 0.9;
+}
+
+// Whether the object of this class covers a point.
+bool covers(int label, const Form& form, double v, double u) {
+  const double radius = std::hypot(v, u);
+  const double tv = v / form.period + form.phase_v, tu = u / form.period + form.phase_u;
+  switch (label) {
+    case 0:
+      return in_patch(form, v, u) && (wave(tv / 2) < 0.5) != (wave(tu / 2) < 0.5);  // checkers
+    case 1:
+      return std::min(std::abs(v), std::abs(u)) < form.inner * 0.5 && std::max(std::abs(v), std::abs(u)) < 0.95;
+    case 2:
+      return radius < 0.9;  // disk
+    case 3:
+      return in_patch(form, v, u) && std::hypot(wave(tv) - 0.5, wave(tu) - 0.5) < 0.3;  // dots
+    case 4:
+      return radius < 0.95 && radius > 0.35 + 0.5 * form.inner;  // ring
+    case 5:
+      return std::max(std::abs(v), std::abs(u)) < 0.8;  // square
+    case 6:
+      return in_star(v, u);  // star
+    case 7:
+      return in_patch(form, v, u) && wave(tv) < 0.5;  // stripes_across
+    case 8:
+      return in_patch(form, v, u) && wave(tu) < 0.5;  // stripes_down
+    default:
+      return in_triangle(v, u);
+  }
+}
+
+// A picture's plan: everything that is drawn at random but the noise of each pixel.
+struct Scene {
+  int height, width;
+  Color paint, ground;
+  double center_v, center_u, radius, turn, noise, mottle, slope_v, slope_u;
+  Form form;
+};
+
+Scene draw_scene(Random& random) {
+  Scene scene{};
+  scene.height = 48 + int(random.below(81));
+  scene.width = std::clamp(int(scene.height * std::exp(random.uniform(-0.29, 0.29))), 48, 128);
+  scene.ground = draw_color(random);
+  scene.paint = draw_contrast(random, scene.ground);
+  const double side = std::min(scene.height, scene.width);
+  scene.radius = side * random.uniform(0.26, 0.46);
+  scene.center_v = random.uniform(scene.radius, scene.height - scene.radius);
+  scene.center_u = random.uniform(scene.radius, scene.width - scene.radius);
+  scene.turn = random.uniform(-0.3, 0.3);
+  scene.noise = random.uniform(0.0, 0.06);
+  scene.mottle = random.uniform(0.0, 0.16);
+  scene.slope_v = random.uniform(-0.15, 0.15);
+  scene.slope_u = random.uniform(-0.15, 0.15);
+  scene.form = {random.uniform(0.35, 0.6), random.uniform(), random.uniform(), random.uniform(0.4, 0.8),
+                random.chance(0.5)};
+  return scene;
+}
+
+// The share of a pixel that the object covers, from four points in it.
+double coverage(const Scene& scene, int label, int y, int x) {
+  const double c = std::cos(scene.turn), s = std::sin(scene.turn);
+  int hits = 0;
+  for (int point = 0; point < 4; ++point) {
+    const double dv = (y + 0.25 + 0.5 * (point / 2) - scene.center_v) / scene.radius;
+    const double du = (x + 0.25 + 0.5 * (point % 2) - scene.center_u) / scene.radius;
+    hits += covers(label, scene.form, c * dv - s * du, s * dv + c * du);
+  }
+  return hits / 4.0;
+}
+
+}  // namespace
+
+const std::vector<std::string>& drawn_classes() {
+  static const std::vector<std::string> names = {"checkers", "cross", "disk",           "dots",         "ring",
+                                                 "square",   "star",  "stripes_across", "stripes_down", "triangle"};
+  return names;
+}
+
+Image draw_picture(uint64_t seed, int label, uint64_t index) {
+  Random random(seed, Random::kDraw, uint64_t(label), index);
+  const Scene scene = draw_scene(random);
+  const Clouds mottle(random, scene.radius * random.uniform(0.3, 1.2));
+  Image image;
+  image.height = scene.height;
+  image.width = scene.width;
+  image.channels = 3;
+  image.bytes.resize(size_t(scene.height) * size_t(scene.width) * 3);
+  uint8_t* out = image.u8();
+  for (int y = 0; y < scene.height; ++y) {
+    for (int x = 0; x < scene.width; ++x) {
+      const double share = coverage(scene, label, y, x);
+      const double light = scene.mottle * mottle.at(y, x) + scene.slope_v * (double(y) / scene.height - 0.5) +
+                           scene.slope_u * (double(x) / scene.width - 0.5);
+      for (int c = 0; c < 3; ++c) {
+        const double value = share * scene.paint[size_t(c)] + (1 - share) * scene.ground[size_t(c)] + light +
+                             scene.noise * random.normal();
+        *out++ = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
+      }
+    }
+  }
+  return image;
+}
+
+}  // namespace udi

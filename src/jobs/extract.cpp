@@ -1,0 +1,56 @@
+// Images into a feature file: one row an image that could be read, and a text file that says which.
+#include "base/files.h"
+#include "jobs/features.h"
+#include "jobs/rows.h"
+#include "jobs/settings.h"
+
+namespace udi {
+namespace {
+
+// One line a name: what would break the line is written as in C.
+std::string one_line(const std::string& name) {
+  std::string line;
+  for (const char c : name) {
+    if (c == '\n') {
+      line += "\\n";
+    } else if (c == '\r') {
+      line += "\\r";
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+Json run_extract(const JobHost& host, JobConfig& config) {
+  const std::string out = config.string("out"), token = config.string("token");
+  check_row_path(out);
+  const Model model = open_model(host, config.string("model"), role_of(config));
+  udi_extract_config options = extract_settings(config, model.config);
+  options.normalize = config.flag("normalize");
+  const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
+  host.host.log(UDI_LOG_INFO, source.size(), " images in ", config.string("data"));
+
+  const auto shape = row_shape(model.config, options);
+  RowWriter writer(out, shape, token);
+  std::string names;
+  const FeatureCount count = extract_features(host, model, source, config, options, "extract",
+                                              [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
+                                                writer.append(rows.const_data_ptr<float>(), rows.size(0));
+                                                for (const int64_t i : index) names += one_line(source.name(i)) + '\n';
+                                              });
+  write_text(paths_file(out), names);
+  writer.finish();
+  Json row = shape;
+  return {{"out", out},
+          {"paths", paths_file(out)},
+          {"images", count.images},
+          {"bad_images", count.bad},
+          {"token", token},
+          {"row_shape", row},
+          {"images_per_second", double(count.images) / count.seconds}};
+}
+
+}  // namespace udi

@@ -1,0 +1,50 @@
+// Tokens of a whole image set, in the set's order.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "jobs/images.h"
+#include "model/model.h"
+
+namespace udi {
+
+// What stands in one row: [D * ...], or [N, D * ...] for every patch token.
+std::vector<int64_t> row_shape(const udi_model_config& model, const udi_extract_config& options);
+
+struct FeatureCount {
+  int64_t images = 0, bad = 0;
+  double seconds = 0;
+};
+
+// take(rows, index): float32 on the CPU, a row for each source index, batch after batch. stage: of the progress.
+using TakeRows = std::function<void(const at::Tensor& rows, const std::vector<int64_t>& index)>;
+FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
+                              const JobConfig& config, const udi_extract_config& options, const char* stage,
+                              const TakeRows& take);
+
+// A labelled set in memory.
+struct LabelledFeatures {
+  at::Tensor rows;  // [n, D]
+  std::vector<std::string> labels;
+  FeatureCount count;
+};
+LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const std::string& path,
+                                  const JobConfig& config, const udi_extract_config& options, const char* stage);
+
+// The numbers that k-NN works with, of class names: places among the training set's; -1 and below for others.
+std::vector<int64_t> number_labels(const std::vector<std::string>& train, const std::vector<std::string>& labels);
+
+// Warns of classes that the training set lacks: all of them are wrong answers.
+void warn_of_unknown_classes(const Host& host, const std::vector<std::string>& train,
+                             const std::vector<std::string>& test);
+
+// The options of sets "tokens", with token and normalize where a job has them.
+udi_extract_config extract_settings(const JobConfig& config, const udi_model_config& model);
+
+// A model from any file that the library reads; the way of the jobs' option "model".
+Model open_model(const JobHost& host, const std::string& path, udi_role role);
+udi_role role_of(const JobConfig& config);
+
+}  // namespace udi

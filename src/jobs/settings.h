@@ -1,0 +1,25 @@
+// The structs of udi.h out of a job's configuration. What was not given and follows from other options is written back,
+// so that config.values() is the effective configuration.
+#pragma once
+
+#include "data/source.h"
+#include "image/decode.h"
+#include "jobs/config.h"
+#include "udi.h"
+
+namespace udi {
+
+// Options of the set "model". UDI_E_INVALID.
+udi_model_config model_settings(JobConfig& config);
+
+// Options of the set "views"; those of "model" are read for sizes and channels.
+udi_view_config view_settings(JobConfig& config);
+
+// Options of the sets "objective" and "optimisation". batches_per_epoch: the loader's.
+udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch);
+
+// Options of the set "limits", for jobs that read images.
+ImageSource::Options source_settings(const JobConfig& config);
+DecodeLimits decode_settings(const JobConfig& config);
+
+}  // namespace udi
