@@ -55,8 +55,6 @@ Samples samples_of(const SampleMaps& maps, int64_t first, int64_t last, const at
 }
 
 void BatchTotals::add(const SampleMaps& maps) {
-  images += maps.batch;
-  local_crops = maps.local_crops;
   samples += maps.batch * 2 * (maps.samples_global + maps.local_crops * maps.samples_local);
   const int64_t inside = std::accumulate(maps.global_count.begin(), maps.global_count.end(), int64_t(0));
   global_valid += inside;

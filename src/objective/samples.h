@@ -31,11 +31,11 @@ Samples samples_of(const SampleMaps& maps, int64_t first, int64_t last, const at
 
 // What the loss divides by: known for the whole batch before the first image is worked on.
 struct BatchTotals {
-  int64_t images = 0, local_crops = 0;
-  int64_t global_valid = 0;        // samples of global crops that fall inside the other crop
-  int64_t samples = 0, valid = 0;  // of global and local crops
+  int64_t images = 0, local_crops = 0;  // set by the caller
+  int64_t global_valid = 0;             // samples of global crops that fall inside the other crop
+  int64_t samples = 0, valid = 0;       // of global and local crops
 
-  void add(const SampleMaps& maps);
+  void add(const SampleMaps& maps);  // counts its samples
 };
 
 }  // namespace udi

@@ -23,15 +23,16 @@ struct UdiObjective::Builder {
     rows.targets.level.resize(size_t(count), level);
     return first;
   }
-  // Ends a student row that weighs `weight` in its part.
-  void end(Part part, double weight) {
+  // Ends a student row of an image that weighs `weight` in its part.
+  void end(Part part, int64_t image, double weight) {
     rows.part.push_back(part);
+    rows.image.push_back(int32_t(image));
     rows.part_weight.push_back(weight);
     rows.students.end_row(weight * objective.share(part, totals));
   }
-  void one(Part part, int32_t target, double weight) {
+  void one(Part part, int64_t image, int32_t target, double weight) {
     rows.students.add_target(target, 1);
-    end(part, weight);
+    end(part, image, weight);
   }
   LossRows done() {
     rows.targets.z = at::cat(z);
@@ -103,31 +104,33 @@ double UdiObjective::share(Part part, const BatchTotals& totals) const {
 }
 
 LossRows UdiObjective::global_rows(const TeacherRows& teacher, const Targets& targets, const Samples& samples,
-                               const BatchTotals& totals) const {
+                                   const BatchTotals& totals) const {
   Builder build{*this, totals, {}, {}, 0};
   const int64_t crops = 2 * samples.images;
   const double each = 1 / (2.0 * double(totals.images));
   const int32_t cls = build.targets(teacher.cls, 0);
   const int32_t patch = patches_ ? build.targets(teacher.patch, class_tokens_) : 0;
-  for (int64_t row = 0; row < crops; ++row) build.one(kGlobalCls, cls + int32_t(row), each);
+  for (int64_t row = 0; row < crops; ++row) build.one(kGlobalCls, row % samples.images, cls + int32_t(row), each);
   if (class_tokens_ > 1 && patches_ && blend_probabilities_) {
     const SampleGroups blend = global_groups(samples);
     for (int64_t row = 0; row < crops; ++row) {
       add_blend(build.rows.students, blend.group[size_t(row)], patch, cls + int32_t(row), alpha_, 1);
-      build.end(kGlobalClsPlus, each);
+      build.end(kGlobalClsPlus, row % samples.images, each);
     }
   } else if (class_tokens_ > 1) {
     const int32_t plus = build.targets(targets.plus_global, 1);
-    for (int64_t row = 0; row < crops; ++row) build.one(kGlobalClsPlus, plus + int32_t(row), each);
+    for (int64_t row = 0; row < crops; ++row)
+      build.one(kGlobalClsPlus, row % samples.images, plus + int32_t(row), each);
   }
   // Without a single valid sample in the batch there are no rows, and the part is 0.
   for (size_t row = 0; row < samples.teacher_place.size() && patches_; ++row)
-    build.one(kGlobalPatch, patch + int32_t(row), 1 / double(totals.global_valid));
+    build.one(kGlobalPatch, samples.teacher_place[row] / samples.queries() % samples.images, patch + int32_t(row),
+              1 / double(totals.global_valid));
   return build.done();
 }
 
 LossRows UdiObjective::local_rows(const TeacherRows& teacher, const Targets& targets, const Samples& samples,
-                              const BatchTotals& totals) const {
+                                  const BatchTotals& totals) const {
   Builder build{*this, totals, {}, {}, 0};
   const int32_t images = int32_t(samples.images), locals = int32_t(samples.local_crops);
   const double each = 1 / (double(totals.images) * double(totals.local_crops));
@@ -136,7 +139,7 @@ LossRows UdiObjective::local_rows(const TeacherRows& teacher, const Targets& tar
   for (int32_t row = 0; row < locals * images; ++row) {
     for (int32_t facing = 0; facing < 2; ++facing)
       build.rows.students.add_target(cls + facing * images + row % images, 0.5);
-    build.end(kLocalCls, each);
+    build.end(kLocalCls, row % images, each);
   }
   if (class_tokens_ < 2) return build.done();
   const auto group_of = [&](int32_t row, int32_t facing) {
@@ -149,13 +152,13 @@ LossRows UdiObjective::local_rows(const TeacherRows& teacher, const Targets& tar
       for (int32_t facing = 0; facing < 2; ++facing)
         add_blend(build.rows.students, blend.group[size_t(group_of(row, facing))], local,
                   cls + facing * images + row % images, alpha_, 0.5);
-      build.end(kLocalClsPlus, each);
+      build.end(kLocalClsPlus, row % images, each);
     }
   } else {
     const int32_t plus = build.targets(targets.plus_local.flatten(0, 1), 1);
     for (int32_t row = 0; row < locals * images; ++row) {
       for (int32_t facing = 0; facing < 2; ++facing) build.rows.students.add_target(plus + group_of(row, facing), 0.5);
-      build.end(kLocalClsPlus, each);
+      build.end(kLocalClsPlus, row % images, each);
     }
   }
   return build.done();

@@ -20,6 +20,7 @@ struct LossRows {
   TargetRows targets;
   StudentRows students;
   std::vector<Part> part;           // [R]
+  std::vector<int32_t> image;       // [R]: the image of the chunk that it is of
   std::vector<double> part_weight;  // [R]: a part is the sum of part_weight * cross-entropy of its rows
 };
 
@@ -32,10 +33,10 @@ class UdiObjective {
 
   // The rows of a chunk whose student z is [cls 2b; cls_plus 2b; patches P] (rows d * b + i of crop d) ...
   LossRows global_rows(const TeacherRows& teacher, const Targets& targets, const Samples& samples,
-                   const BatchTotals& totals) const;
+                       const BatchTotals& totals) const;
   // ... and of its local crops, [cls L b; cls_plus L b] (rows l * b + i).
   LossRows local_rows(const TeacherRows& teacher, const Targets& targets, const Samples& samples,
-                  const BatchTotals& totals) const;
+                      const BatchTotals& totals) const;
 
   // Adds a chunk's rows to the sums for the centers.
   void add_centers(const TeacherRows& teacher, const Targets& targets, const Samples& samples, CenterSums& sums) const;

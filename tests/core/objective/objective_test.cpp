@@ -127,6 +127,8 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype) {
   const bool plus = scene.model.class_tokens > 1, patches = scene.model.include_patch;
   const auto options = at::TensorOptions(dtype);
   BatchTotals totals;
+  totals.images = images;
+  totals.local_crops = locals;
   totals.add(maps);
   UdiObjective objective(scene.model, scene.train);
   PrototypeLoss loss;

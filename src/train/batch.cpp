@@ -1,0 +1,81 @@
+#include "train/batch.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace udi {
+namespace {
+
+void check_one(const Views& v, const Views& first, const udi_model_config& model) {
+  check(v.batch >= 1, UDI_E_SHAPE, "views hold no image");
+  check(v.channels == model.channels, UDI_E_SHAPE, "views have ", v.channels, " channels, the model has ",
+        model.channels);
+  check(v.patch_size == model.patch_size, UDI_E_SHAPE, "views are made for patches of ", v.patch_size,
+        " pixels, the model has patches of ", model.patch_size);
+  check(v.global_size >= v.patch_size && v.global_size % v.patch_size == 0, UDI_E_SHAPE, "global crops of ",
+        v.global_size, " pixels are no multiple of patch_size, ", v.patch_size);
+  check(v.local_crops == 0 || (v.local_size >= v.patch_size && v.local_size % v.patch_size == 0), UDI_E_SHAPE,
+        "local crops of ", v.local_size, " pixels are no multiple of patch_size, ", v.patch_size);
+  check(v.local_crops == first.local_crops, UDI_E_SHAPE, "views of one step have ", first.local_crops, " and ",
+        v.local_crops, " local crops");
+  check(v.dtype == UDI_U8 || v.dtype == UDI_F32, UDI_E_SHAPE, "crops must be UDI_U8 or UDI_F32, not ", v.dtype);
+  const int64_t grid = v.global_size / v.patch_size;
+  check(!model.include_patch || (v.maps.batch == v.batch && v.maps.local_crops == v.local_crops &&
+                                 v.maps.samples_global >= 1 && v.maps.tokens_global == grid * grid),
+        UDI_E_SHAPE, "views have no sample maps that fit their crops");
+}
+
+// [groups, B, C, S, S] in place, images of the chunk picked, moved to the device.
+at::Tensor pick(const Chunk& chunk, const std::vector<uint8_t>& bytes, int64_t groups, int64_t size,
+                const at::TensorOptions& options, bool reversed) {
+  const Views& v = *chunk.views;
+  const auto type = v.dtype == UDI_U8 ? at::kByte : at::kFloat;
+  at::Tensor all = at::from_blob(const_cast<uint8_t*>(bytes.data()), {groups, v.batch, v.channels, size, size}, type)
+                       .narrow(1, chunk.begin, chunk.images);
+  if (reversed) all = all.flip(0);
+  all = all.contiguous().flatten(0, 1).to(options.device());
+  return v.dtype == UDI_U8 ? all : all.to(options.dtype());
+}
+
+}  // namespace
+
+void check_views(const std::vector<const Views*>& views, const udi_model_config& model) {
+  check(!views.empty(), UDI_E_INVALID, "a step needs at least one views");
+  for (const Views* v : views) {
+    check(v != nullptr, UDI_E_INVALID, "a views is NULL");
+    check_one(*v, *views[0], model);
+  }
+}
+
+BatchTotals totals_of(const std::vector<const Views*>& views) {
+  BatchTotals totals;
+  for (const Views* v : views) {
+    totals.images += v->batch;
+    totals.local_crops = v->local_crops;
+    totals.add(v->maps);
+  }
+  return totals;
+}
+
+std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, int64_t images) {
+  std::vector<Chunk> chunks;
+  int64_t position = 0;
+  for (const Views* v : views) {
+    for (int64_t begin = 0; begin < v->batch; begin += images) {
+      chunks.push_back({v, begin, std::min(images, v->batch - begin), position + begin});
+    }
+    position += v->batch;
+  }
+  return chunks;
+}
+
+at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options, bool reversed) {
+  return pick(chunk, chunk.views->global, 2, chunk.views->global_size, options, reversed);
+}
+
+at::Tensor local_crops(const Chunk& chunk, const at::TensorOptions& options) {
+  return pick(chunk, chunk.views->local, chunk.views->local_crops, chunk.views->local_size, options, false);
+}
+
+}  // namespace udi

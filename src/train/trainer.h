@@ -1,0 +1,73 @@
+// Pretraining by UDI: one step after the other over student, teacher, centers and optimizer.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/host.h"
+#include "model/model.h"
+#include "objective/udi.h"
+#include "train/batch.h"
+#include "train/config.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace udi {
+
+class Trainer {
+ public:
+  // Student and teacher start as copies of model, on its device. Checks config.
+  Trainer(const Model& model, const udi_train_config& config);
+
+  // One optimisation step over all images of the views; several views are one batch. stats may be null (struct_size is
+  // left as it is). UDI_E_NONFINITE: a loss or a gradient is not finite; UDI_E_CANCELLED: host said so; UDI_E_SHAPE:
+  // views do not fit. After any of these nothing has moved.
+  void step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats);
+
+  int64_t steps() const { return steps_; }  // done
+  const udi_model_config& model_config() const { return model_config_; }
+  const udi_train_config& config() const { return config_; }
+
+  // A copy of the weights as they are now.
+  Model model(udi_role role) const;
+
+  // Images that are worked on at once: config.micro_batch, or what suits the device.
+  int64_t micro_batch(const Views& views) const;
+
+  // Of the last step, before clipping; names as in the weights. For tests and udi-golden.
+  const Parameters& gradients() const { return grads_; }
+  const Parameters& student() const { return student_; }
+  const Parameters& teacher() const { return teacher_; }
+  const at::Tensor& centers() const { return centers_; }  // [levels, K]: cls, cls_plus, patch, those that the model has
+
+ private:
+  friend class Checkpoint;
+  struct Sums;  // over the chunks of a step
+
+  void learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, Sums& sums);
+  TeacherRows teach(const Chunk& chunk, const Samples& samples, Sums& sums);
+  void learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes,
+                    Sums& sums);
+  void learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes, Sums& sums);
+  CrossEntropy compare(const Chunk& chunk, const LossRows& rows, const Prototypes& prototypes, Sums& sums);
+  void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const Sums& sums, const GradientNorms& norms,
+                  udi_step_stats* stats) const;
+  at::Tensor drop_path(const Chunk& chunk, int64_t first_crop, int64_t crops) const;
+
+  udi_model_config model_config_;
+  udi_train_config config_;
+  int64_t steps_ = 0;
+  Parameters student_, teacher_, grads_;
+  at::Tensor centers_;
+  Optimizer optimizer_;
+  UdiObjective objective_;
+
+  // Working memory.
+  Vit student_vit_, teacher_vit_;
+  std::unique_ptr<Srs> student_srs_, teacher_srs_;  // null without patches
+  Head student_head_, teacher_head_;
+  PrototypeLoss loss_;
+  at::Tensor student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
+};
+
+}  // namespace udi
