@@ -24,47 +24,6 @@ void check_size(const char* field, int32_t size, int32_t patch_size) {
 
 }  // namespace
 
-udi_view_config default_view_config() {
-  udi_view_config config{};
-  config.struct_size = sizeof config;
-  config.global_size = 224;
-  config.local_size = 96;
-  config.patch_size = 16;
-  config.local_crops = 10;
-  config.global_window = 3;
-  config.local_window = 2;
-  config.global_scale_min = 0.25f;
-  config.global_scale_max = 1.0f;
-  config.local_scale_min = 0.05f;
-  config.local_scale_max = 0.25f;
-  config.flip_probability = 0.5f;
-  config.jitter_probability = 0.8f;
-  config.brightness = 0.4f;
-  config.contrast = 0.4f;
-  config.saturation = 0.2f;
-  config.hue = 0.1f;
-  config.grayscale_probability = 0.2f;
-  config.blur_probability_a = 0.75f;  // half the time 0.5, half the time 1
-  config.blur_probability_b = 0.1f;
-  config.solarize_probability_b = 0.2f;
-  config.blur_radius_min = 0.1f;
-  config.blur_radius_max = 2.0f;
-  return config;
-}
-
-udi_loader_config default_loader_config() {
-  udi_loader_config config{};
-  config.struct_size = sizeof config;
-  config.batch_size = 128;
-  config.channels = 3;
-  config.world = 1;
-  config.max_pixels = 178956970;
-  config.max_file_bytes = 1ull << 30;
-  config.max_cache_bytes = 1ull << 30;
-  config.max_bad_percent = 1.0;
-  return config;
-}
-
 void check_view_config(const udi_view_config& config) {
   check_range<int32_t>("patch_size", config.patch_size, 1, 1024);
   check_size("global_size", config.global_size, config.patch_size);

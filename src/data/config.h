@@ -1,16 +1,11 @@
-// The view and loader settings of udi.h: their defaults and what they may be.
+// What the view and loader settings of udi.h may be. (Their defaults: udi_view_config_init, udi_loader_config_init.)
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 
 #include "udi.h"
 
 namespace udi {
-
-// The official augmentation with the published recipe's ten local crops.
-udi_view_config default_view_config();
-// Batches of 128 RGB images, one process, limits on.
-udi_loader_config default_loader_config();
 
 // UDI_E_INVALID names the field, its value and the limit.
 void check_view_config(const udi_view_config& config);
