@@ -104,6 +104,10 @@ void write_atomically(const std::string& path, const std::function<void(const Ap
     errno = code;
     fail_errno(path, ": cannot be replaced");
   }
+  sync_folder_of(path);
+}
+
+void sync_folder_of(const std::string& path) {
   auto folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
   Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

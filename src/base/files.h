@@ -17,6 +17,8 @@ std::string read_text(const std::string& path, uint64_t limit = 64u << 20);
 using Append = std::function<void(const void* data, size_t size)>;
 void write_atomically(const std::string& path, const std::function<void(const Append&)>& write);
 void write_text(const std::string& path, const std::string& content);
+// Makes the names in path's folder last, as far as the file system can.
+void sync_folder_of(const std::string& path);
 
 // A file mapped for reading.
 class MappedFile {

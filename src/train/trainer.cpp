@@ -264,4 +264,40 @@ Model Trainer::model(udi_role role) const {
   return model;
 }
 
+// ---- Checkpoints -------------------------------------------------------------------------------------------------
+
+std::vector<std::string> Trainer::tensor_prefixes(const udi_train_config& config) {
+  if (config.optimizer == UDI_ADAMW) return {"student.", "teacher.", "exp_avg.", "exp_avg_sq."};
+  return {"student.", "teacher.", "momentum."};
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Trainer::tensors() const {
+  const Parameters* const groups[] = {&student_, &teacher_, &optimizer_.first, &optimizer_.second};
+  const std::vector<std::string> prefixes = tensor_prefixes(config_);
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (size_t group = 0; group < prefixes.size(); ++group) {
+    for (size_t i = 0; i < student_.entries().size(); ++i)
+      all.emplace_back(prefixes[group] + student_.entries()[i].name, (*groups[group])[i]);
+  }
+  all.emplace_back("center", centers_);
+  return all;
+}
+
+nlohmann::json Trainer::state() const { return {{"steps", steps_}, {"updates", optimizer_.updates}}; }
+
+void Trainer::restore(const nlohmann::json& state, const std::string& path) {
+  const auto count = [&](const nlohmann::json& value) {
+    check(value.is_number_integer() && value >= 0 && value <= int64_t(1) << 40, UDI_E_FORMAT, path,
+          ": damaged: a count in its state is out of range");
+    return value.get<int64_t>();
+  };
+  check(state.is_object() && state.contains("steps") && state.contains("updates") && state["updates"].is_array() &&
+            state["updates"].size() == optimizer_.updates.size(),
+        UDI_E_FORMAT, path, ": damaged: its state lacks steps, or updates of each tensor");
+  steps_ = count(state["steps"]);
+  for (size_t i = 0; i < optimizer_.updates.size(); ++i) optimizer_.updates[i] = count(state["updates"][i]);
+  student_.refresh();
+  teacher_.refresh();
+}
+
 }  // namespace udi

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/host.h"
@@ -34,6 +36,14 @@ class Trainer {
   // Images that are worked on at once: config.micro_batch, or what suits the device.
   int64_t micro_batch(const Views& views) const;
 
+  // What a checkpoint holds: every tensor of the run under its name there (handles, to read from and to copy into) and
+  // the rest as JSON. restore() takes the rest back, after the tensors; `path` is for its messages (UDI_E_FORMAT).
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const;
+  static std::vector<std::string> tensor_prefixes(
+      const udi_train_config& config);  // "student.", ...; "center" is alone
+  nlohmann::json state() const;
+  void restore(const nlohmann::json& state, const std::string& path);
+
   // Of the last step, before clipping; names as in the weights. For tests and udi-golden.
   const Parameters& gradients() const { return grads_; }
   const Parameters& student() const { return student_; }
@@ -41,7 +51,6 @@ class Trainer {
   const at::Tensor& centers() const { return centers_; }  // [levels, K]: cls, cls_plus, patch, those that the model has
 
  private:
-  friend class Checkpoint;
   struct Sums;  // over the chunks of a step
 
   void learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, Sums& sums);
