@@ -8,3 +8,6 @@
 #else
 #define UDI_CLONES
 #endif
+
+// For the small parts of such a loop: inlined, they are compiled for the same processors.
+#define UDI_INLINE __attribute__((always_inline)) inline

@@ -5,8 +5,8 @@
 
 namespace udi {
 
-// In place, any number of channels. radius: the Gaussian's deviation in pixels, 0 (nothing changes) to 100. uint8 is equal
-// to Pillow (24-bit fixed point, rounded after each box); float32 takes the same boxes without rounding.
+// In place, any number of channels. radius: the Gaussian's deviation in pixels, 0 (nothing changes) to 100. uint8 is
+// equal to Pillow (24-bit fixed point, rounded after each box); float32 takes the same boxes without rounding.
 void gaussian_blur(const Planes& planes, float radius);
 
 }  // namespace udi

@@ -1,6 +1,7 @@
 // Bicubic resizing as Pillow does it (a = -0.5, widened by the scale when shrinking): for uint8 in 22-bit fixed point,
-// first along rows, then along columns, rounded to uint8 between; for float32 with double sums, rounded to float between.
-// Equal to Pillow byte for byte, channel by channel.
+// one axis after the other, rounded to uint8 between; for float32 with double sums, rounded to float between. Equal to
+// Pillow 13 byte for byte, channel by channel: rows first, or columns first where it does so. (Pillow up to 12 always
+// takes rows first, so that some of its bytes differ.)
 #pragma once
 
 #include <vector>
@@ -13,6 +14,15 @@ struct Box {
   int top = 0, left = 0, height = 0, width = 0;
 };
 
+// Which inputs each output along one axis is summed from, and how much of each.
+struct ResizeTaps {
+  int outputs = 0;
+  size_t stride = 0;              // weights of one output, of which `count` are used
+  std::vector<int> first, count;  // of each output
+  std::vector<double> weights;    // [outputs, stride]
+  std::vector<int32_t> fixed;     // the same, times 2^22 and rounded
+};
+
 // Many crops of one image. Set it up once for an image, then crop; an object kept from image to image keeps its memory.
 class Resizer {
  public:
@@ -20,22 +30,24 @@ class Resizer {
   void set_image(const Image& image);
 
   // box of the image is cut out, mirrored left to right if asked, then resized to fill `out`. The filter sees nothing
-  // outside the box. out has the image's channels and dtype. UDI_E_INVALID: a box that leaves the image.
+  // outside the box. UDI_E_INVALID: a box that leaves the image; UDI_E_SHAPE: out has not its channels and dtype.
   void crop(const Box& box, bool mirror, const Planes& out);
 
   // The whole image is resized to height x width, of which `window` is computed and fills `out`.
   void resize_window(int height, int width, const Box& window, const Planes& out);
 
  private:
-  struct Taps;  // what each output row or column is summed from
   template <class Value>
-  void run(const Box& box, const Taps& columns, const Taps& rows, const Planes& out);
+  void run(const Box& box, bool columns_first, const Planes& out);
+  template <class Value>
+  void run_plane(const Value* columns, const Box& box, bool columns_first, const Planes& out, Value* plane);
 
   int height_ = 0, width_ = 0, channels_ = 0;
   udi_dtype dtype_ = UDI_U8;
   size_t pitch_ = 0;              // elements from one column to the next
-  std::vector<uint8_t> columns_;  // the image as [channels, width, height], so that both passes add whole vectors
-  std::vector<uint8_t> between_;  // one channel after the first pass
+  std::vector<uint8_t> columns_;  // the image as [channels, width, height]: both passes then add whole vectors
+  ResizeTaps across_, down_;
+  std::vector<uint8_t> strip_, between_, rows_, turned_;  // see the functions that fill them
 };
 
 // One crop, where there is only one.
