@@ -32,11 +32,11 @@ target_link_options(udi_core PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/ab
                     -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
 set_target_properties(udi_core PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/udi
   LINK_DEPENDS ${CMAKE_SOURCE_DIR}/abi/udi_core.map BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH $ORIGIN)
-add_dependencies(udi udi_core)
 
 # LibTorch's CPU libraries, which lie beside the core: links in the build tree, copies in the installed one. A folder that
 # the user named is used where it is.
 set(UDI_TORCH_LIBRARIES "")
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/lib/udi)
 if(NOT UDI_TORCH_NAMED)
   foreach(library lib/libtorch_cpu.so lib/libc10.so lib/libgomp.so.1 ../nvidia/cu13/lib/libcudart.so.13
                   ../nvidia/cu13/lib/libcupti.so.13)

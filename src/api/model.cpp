@@ -65,6 +65,16 @@ udi_status udi_model_create(udi_context* context, const udi_model_config* config
   });
 }
 
+udi_status udi_model_load(udi_context* context, const char* path, udi_role role, udi_model** out, udi_error* error) {
+  return guard(context_of(context), error, [&] {
+    require(context, "context");
+    require(path, "path");
+    require(out, "out");
+    check_role(role);
+    *out = new udi_model{context->context, load_model(SafetensorsFile(path), role, context->context->device)};
+  });
+}
+
 udi_status udi_model_save(const udi_model* model, const char* path, udi_error* error) {
   return guard(context_of(model), error, [&] {
     require(model, "model");

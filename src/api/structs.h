@@ -22,6 +22,11 @@ void in_range(const char* name, Value value, Low low, High high) {
         high);
 }
 
+inline void check_role(udi_role role) {
+  check(role == UDI_STUDENT || role == UDI_TEACHER, UDI_E_INVALID, "role is ", role,
+        ", must be UDI_STUDENT (1) or UDI_TEACHER (2)");
+}
+
 inline void check_struct_size(uint32_t size, size_t known, const char* name) {
   check(size >= kSmallestStruct, UDI_E_INVALID, name, ".struct_size is ", size,
         ": set it to sizeof, or call the struct's _init function");

@@ -1,0 +1,76 @@
+#include "train/trainer.h"
+
+#include <atomic>
+
+#include "api/guard.h"
+#include "api/loader.h"
+#include "api/model.h"
+#include "api/structs.h"
+#include "api/views.h"
+
+using namespace udi;
+
+struct udi_trainer {
+  std::shared_ptr<Context> context;
+  std::unique_ptr<Trainer> trainer;
+  std::atomic<int64_t> steps;  // may be asked while a step is running
+};
+
+namespace {
+
+udi_trainer* new_trainer(std::shared_ptr<Context> context, std::unique_ptr<Trainer> trainer) {
+  const int64_t steps = trainer->steps();
+  return new udi_trainer{std::move(context), std::move(trainer), {steps}};
+}
+
+// All handles of a call are of one context: its lane guards them all.
+template <class Handle>
+const Handle& in_context(const Handle* handle, const std::string& name, const std::shared_ptr<Context>& context) {
+  require(handle, name.c_str());
+  check(handle->context == context, UDI_E_INVALID, name, " belongs to another context");
+  return *handle;
+}
+
+}  // namespace
+
+udi_status udi_trainer_create(udi_context* context, const udi_model* model, const udi_train_config* config,
+                              udi_trainer** out, udi_error* error) {
+  return guard(context_of(context), error, [&] {
+    require(context, "context");
+    require(out, "out");
+    const Model& start = in_context(model, "model", context->context).model;
+    const udi_train_config settings = read_config(config, "config", udi_train_config_init);
+    *out = new_trainer(context->context, std::make_unique<Trainer>(start, settings));
+  });
+}
+
+udi_status udi_trainer_step(udi_trainer* trainer, const udi_views* const* views, int64_t count, udi_step_stats* stats,
+                            udi_error* error) {
+  return guard(context_of(trainer), error, [&] {
+    require(trainer, "trainer");
+    require(views, "views");
+    in_range("count", count, 1, 1 << 20);
+    if (stats) check_out_struct(stats, "stats");
+    std::vector<const Views*> batch;
+    for (int64_t i = 0; i < count; ++i) {
+      batch.push_back(&in_context(views[i], text("views[", i, "]"), trainer->context).views);
+    }
+    udi_step_stats measured{};
+    trainer->trainer->step(batch, trainer->context->host, stats ? &measured : nullptr);
+    trainer->steps = trainer->trainer->steps();
+    if (stats) write_struct(stats, measured);
+  });
+}
+
+int64_t udi_trainer_steps(const udi_trainer* trainer) { return trainer ? trainer->steps.load() : 0; }
+
+udi_status udi_trainer_model(const udi_trainer* trainer, udi_role role, udi_model** out, udi_error* error) {
+  return guard(context_of(trainer), error, [&] {
+    require(trainer, "trainer");
+    require(out, "out");
+    check_role(role);
+    *out = new udi_model{trainer->context, trainer->trainer->model(role)};
+  });
+}
+
+void udi_trainer_free(udi_trainer* trainer) { release(trainer); }
