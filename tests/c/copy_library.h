@@ -33,8 +33,14 @@ static inline create_fn open_lonely(const char *library) {
   assert_non_null(handle);
   *(void **)&create = dlsym(handle, "udi_context_create");
   assert_non_null(create);
-  unlink(path);
   return create;
+}
+
+static inline void remove_lonely(void) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/libudi.so.0", lonely_folder);
+  unlink(path);
+  assert_int_equal(rmdir(lonely_folder), 0);
 }
 
 #endif

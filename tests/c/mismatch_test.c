@@ -17,7 +17,7 @@ static void test_libtorch_is_found_in_the_process_and_the_core_refused(void **st
   assert_ptr_equal(context, UNTOUCHED);
   unlink(path);
   rmdir(folder);
-  rmdir(lonely_folder);
+  remove_lonely();
   udi_context_free(mine);
 }
 

@@ -12,7 +12,7 @@ static void test_the_places_are_named(void **state) {
   assert_fails(create(NULL, &context, &error), UDI_E_NOT_FOUND, place);
   assert_fails(create(NULL, &context, &error), UDI_E_NOT_FOUND, place); /* and again, unharmed */
   assert_ptr_equal(context, UNTOUCHED);
-  rmdir(lonely_folder);
+  remove_lonely();
 }
 
 int main(int argc, char **argv) {

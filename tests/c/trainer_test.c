@@ -15,7 +15,6 @@ static void test_losses_are_finite_and_fall(void **state) {
     assert_works(udi_trainer_step(trainer, &batch, 1, &stats, &error));
     assert_int_equal(stats.step, i);
     assert_true(isfinite(stats.loss) && isfinite(stats.grad_norm_max) && stats.teacher_entropy > 0);
-    assert_true(fabs(stats.loss - (stats.loss)) < 1e-12);
     if (i == 0) first = stats.loss;
     last = stats.loss;
   }
