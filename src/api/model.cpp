@@ -5,6 +5,7 @@
 #include "api/images.h"
 #include "api/structs.h"
 #include "image/transform.h"
+#include "jobs/model_file.h"
 
 using namespace udi;
 
@@ -48,7 +49,7 @@ at::Tensor as_batch(const Model& model, const std::vector<at::Tensor>& prepared)
   std::vector<at::Tensor> floats;
   for (const at::Tensor& image : prepared) floats.push_back(is_byte(image) ? image.to(at::kFloat).div_(255) : image);
   const udi_model_config& config = model.config;
-  const at::IntArrayRef channels = {config.channels, 1, 1};
+  const std::vector<int64_t> channels = {config.channels, 1, 1};
   return at::stack(floats).sub_(copy_of(config.mean, channels, UDI_F32)).div_(copy_of(config.std, channels, UDI_F32));
 }
 
@@ -71,7 +72,9 @@ udi_status udi_model_load(udi_context* context, const char* path, udi_role role,
     require(path, "path");
     require(out, "out");
     check_role(role);
-    *out = new udi_model{context->context, load_model(SafetensorsFile(path), role, context->context->device)};
+    ModelFileOptions options;
+    options.role = role;
+    *out = new udi_model{context->context, open_model(context->context->host, path, options, context->context->device)};
   });
 }
 

@@ -7,6 +7,7 @@
 #include "api/model.h"
 #include "api/structs.h"
 #include "api/views.h"
+#include "train/checkpoint.h"
 
 using namespace udi;
 
@@ -17,6 +18,8 @@ struct udi_trainer {
 };
 
 namespace {
+
+constexpr const char* kPositionKey = "position";  // of the loader, in a checkpoint
 
 udi_trainer* new_trainer(std::shared_ptr<Context> context, std::unique_ptr<Trainer> trainer) {
   const int64_t steps = trainer->steps();
@@ -70,6 +73,35 @@ udi_status udi_trainer_model(const udi_trainer* trainer, udi_role role, udi_mode
     require(out, "out");
     check_role(role);
     *out = new udi_model{trainer->context, trainer->trainer->model(role)};
+  });
+}
+
+udi_status udi_trainer_save(const udi_trainer* trainer, const udi_loader* loader, const char* path, udi_error* error) {
+  return guard(context_of(trainer), error, [&] {
+    require(trainer, "trainer");
+    require(path, "path");
+    nlohmann::json extra = nlohmann::json::object();
+    if (loader) extra[kPositionKey] = in_context(loader, "loader", trainer->context).loader.position();
+    save_checkpoint(*trainer->trainer, extra, path);
+  });
+}
+
+udi_status udi_trainer_load(udi_context* context, const char* path, udi_loader* loader, udi_trainer** out,
+                            udi_error* error) {
+  return guard(context_of(context), error, [&] {
+    require(context, "context");
+    require(path, "path");
+    require(out, "out");
+    if (loader) in_context(loader, "loader", context->context);
+    LoadedCheckpoint loaded = load_checkpoint(path, context->context->device, false);
+    if (loader) {
+      const auto& extra = loaded.extra;
+      const bool there = extra.is_object() && extra.contains(kPositionKey) && extra[kPositionKey].is_number_unsigned();
+      check(there, UDI_E_NOT_FOUND, path, " holds no loader position: it was saved without a loader");
+      loader->loader.seek(extra[kPositionKey].get<int64_t>());
+      loader->note_position();
+    }
+    *out = new_trainer(context->context, std::move(loaded.trainer));
   });
 }
 

@@ -110,7 +110,7 @@ std::vector<KnnScore> knn_classify(const at::Tensor& train, const std::vector<in
         for (size_t place = 0; place < first_five; ++place) top5[i] += votes[place].label == truth;
       }
     }
-    if (options.progress) options.progress(begin + count, m);
+    if (options.progress) options.progress(count);
   }
 
   std::vector<KnnScore> scores;

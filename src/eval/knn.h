@@ -19,7 +19,7 @@ struct KnnOptions {
   std::vector<int64_t> k = {20};  // a score each, in this order; one larger than the training set means all of it
   double temperature = 0.07;
   int64_t test_chunk = 512, train_chunk = 8192;  // rows compared at once: bounds the memory, changes no result
-  std::function<void(int64_t done, int64_t total)> progress;  // after each chunk of test rows; may throw to stop
+  std::function<void(int64_t rows)> progress;    // so many test rows more; may throw to stop
 };
 
 // train: [N, D], test: [M, D], float32, not normalised; labels: any integers, N and M of them. Neighbours of equal

@@ -24,18 +24,17 @@ static char folder[PATH_MAX];
  * folder. Then the real path: the libraries lie beside the file, not beside a link to it. */
 static void find_folder(void) {
   Dl_info info;
-  char path[2 * PATH_MAX], origin[PATH_MAX], *slash;
+  char path[2 * PATH_MAX], origin[PATH_MAX];
   if (!dladdr((const void*)&find_folder, &info)) return;
   void* self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
   if (!self || dlinfo(self, RTLD_DI_ORIGIN, origin) != 0) return;
-  slash = strrchr(info.dli_fname, '/');
+  const char* slash = strrchr(info.dli_fname, '/');
   snprintf(path, sizeof path, "%s/%s", origin, slash ? slash + 1 : info.dli_fname);
-  if (!realpath(path, folder)) {
-    folder[0] = '\0';
-    return;
+  if (realpath(path, folder)) {
+    *strrchr(folder, '/') = '\0';
+  } else { /* the file is gone since */
+    strcpy(folder, origin);
   }
-  slash = strrchr(folder, '/');
-  *slash = '\0';
 }
 
 const char* front_folder(void) {

@@ -76,7 +76,7 @@ int64_t draw_maps(const Model& model, const Image& image, const JobConfig& confi
 
 Json run_attention(const JobHost& host, JobConfig& config) {
   const std::string out = config.string("out");
-  const Model model = open_model(host, config.string("model"), role_of(config));
+  const Model model = open_configured_model(host, config);
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
   const int64_t count = std::min(source.size(), config.integer("max_images"));
   if (count < source.size())
@@ -87,6 +87,7 @@ Json run_attention(const JobHost& host, JobConfig& config) {
   if (code) throw Error(UDI_E_IO, text(out, ": cannot be created: ", code.message()), code.value());
 
   BadImages bad(host.host, count, config.number("max_bad"));
+  Pace pace(host, "attention", count);
   std::set<std::string> used;
   std::vector<uint8_t> bytes;
   int64_t files = 0;
@@ -105,7 +106,7 @@ Json run_attention(const JobHost& host, JobConfig& config) {
       continue;
     }
     files += draw_maps(model, image, config, out + "/" + stem_of(source.name(i), &used));
-    host.report("attention", i + 1, count, 0, 0, std::nan(""));
+    pace.advance(1, 1);
   }
   return {{"out", out}, {"images", count - bad.count()}, {"bad_images", bad.count()}, {"files", files}};
 }

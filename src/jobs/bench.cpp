@@ -31,12 +31,13 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 // Seconds of each measured round.
 std::vector<double> time_rounds(const JobHost& host, const JobConfig& config, const std::function<void()>& round) {
   const int64_t warmup = config.integer("warmup"), repeats = config.integer("repeats");
+  Pace pace(host, "bench", warmup + repeats);
   std::vector<double> seconds;
   for (int64_t i = 0; i < warmup + repeats; ++i) {
     const auto start = Clock::now();
     round();
     if (i >= warmup) seconds.push_back(seconds_since(start));
-    host.report("bench", i + 1, warmup + repeats, 0, 0, std::nan(""));
+    pace.advance(1, 0);
   }
   return seconds;
 }

@@ -1,6 +1,4 @@
 // The drawn image set as files: OUT/train/CLASS/ and OUT/test/CLASS/, JPEG and PNG of several sizes.
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -26,7 +24,7 @@ std::vector<uint8_t> encode(const Image& image, uint64_t seed, int label, uint64
 void write_part(const JobHost& host, const std::string& folder, uint64_t seed, uint64_t first, int64_t count) {
   const auto& classes = drawn_classes();
   for (const auto& name : classes) std::filesystem::create_directories(folder + "/" + name);
-  const auto start = std::chrono::steady_clock::now();
+  Pace pace(host, "draw", count);
   for (int64_t i = 0; i < count; ++i) {
     const int label = int(i % int64_t(classes.size()));
     const uint64_t index = first + uint64_t(i) / classes.size();
@@ -36,8 +34,7 @@ void write_part(const JobHost& host, const std::string& folder, uint64_t seed, u
     std::snprintf(number, sizeof number, "%06lld", (long long)(i / int64_t(classes.size())));
     write_atomically(folder + "/" + classes[size_t(label)] + "/" + number + extension,
                      [&](const Append& append) { append(bytes.data(), bytes.size()); });
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    host.report("draw", i + 1, count, double(i + 1), seconds, std::nan(""));
+    pace.advance(1, 1);
   }
 }
 

@@ -27,7 +27,7 @@ std::string one_line(const std::string& name) {
 Json run_extract(const JobHost& host, JobConfig& config) {
   const std::string out = config.string("out"), token = config.string("token");
   check_row_path(out);
-  const Model model = open_model(host, config.string("model"), role_of(config));
+  const Model model = open_configured_model(host, config);
   udi_extract_config options = extract_settings(config, model.config);
   options.normalize = config.flag("normalize");
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);

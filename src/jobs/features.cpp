@@ -1,8 +1,6 @@
 #include "jobs/features.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <map>
 #include <set>
 
@@ -24,14 +22,16 @@ FeatureCount extract_features(const JobHost& host, const Model& model, const Ima
   PreparedImages images(host, source, model.config, config, options.batch_size);
   PreparedImages::Batch batch;
   FeatureCount count;
-  const auto start = std::chrono::steady_clock::now();
+  Pace pace(host, stage, source.size());
+  int64_t done = 0;
   while (images.next(&batch)) {
     take(model.extract(batch.images, UDI_NCHW, options), batch.index);
     count.images += int64_t(batch.index.size());
-    count.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    host.report(stage, images.done(), source.size(), double(count.images), count.seconds, std::nan(""));
+    pace.advance(images.done() - done, int64_t(batch.index.size()));
+    done = images.done();
   }
   count.bad = images.bad();
+  count.seconds = pace.total_seconds();
   check(count.images > 0, UDI_E_FORMAT, "none of the ", source.size(), " images can be read");
   return count;
 }
@@ -90,10 +90,16 @@ udi_extract_config extract_settings(const JobConfig& config, const udi_model_con
   return options;
 }
 
-Model open_model(const JobHost& host, const std::string& path, udi_role role) {
-  return load_model(SafetensorsFile(path), role, host.device);
+ModelFileOptions model_file_settings(const JobConfig& config) {
+  ModelFileOptions options;
+  options.role = config.string("role") == "student" ? UDI_STUDENT : UDI_TEACHER;
+  if (config.given("heads")) options.heads = int32_t(config.integer("heads"));
+  if (config.given("srs_heads")) options.srs_heads = int32_t(config.integer("srs_heads"));
+  return options;
 }
 
-udi_role role_of(const JobConfig& config) { return config.string("role") == "student" ? UDI_STUDENT : UDI_TEACHER; }
+Model open_configured_model(const JobHost& host, const JobConfig& config) {
+  return open_model(host.host, config.string("model"), model_file_settings(config), host.device);
+}
 
 }  // namespace udi

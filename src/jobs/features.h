@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jobs/images.h"
+#include "jobs/model_file.h"
 #include "model/model.h"
 
 namespace udi {
@@ -43,8 +44,8 @@ void warn_of_unknown_classes(const Host& host, const std::vector<std::string>& t
 // The options of sets "tokens", with token and normalize where a job has them.
 udi_extract_config extract_settings(const JobConfig& config, const udi_model_config& model);
 
-// A model from any file that the library reads; the way of the jobs' option "model".
-Model open_model(const JobHost& host, const std::string& path, udi_role role);
-udi_role role_of(const JobConfig& config);
+// Options of the set "weights": which file, and how it is read.
+Model open_configured_model(const JobHost& host, const JobConfig& config);
+ModelFileOptions model_file_settings(const JobConfig& config);
 
 }  // namespace udi

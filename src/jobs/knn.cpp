@@ -1,8 +1,7 @@
 // k-NN over images or over features that were extracted before.
 #include "eval/knn.h"
 
-#include <chrono>
-#include <cmath>
+#include <algorithm>
 
 #include "base/files.h"
 #include "jobs/features.h"
@@ -62,7 +61,7 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   check(!needs_model || config.given("model"), UDI_E_INVALID,
         "knn: 'model' must be given, unless train and test are feature files (.npy, .safetensors)");
   Model model;
-  if (needs_model) model = open_model(host, config.string("model"), role_of(config));
+  if (needs_model) model = open_configured_model(host, config);
   const auto features = [&](const std::string& path, const char* stage) {
     if (is_feature_file(path)) return read_labelled(path);
     return extract_labelled(host, model, path, config, extract_settings(config, model.config), stage);
@@ -73,11 +72,8 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   KnnOptions options;
   options.k = config.integers("k");
   options.temperature = config.number("temperature");
-  const auto start = std::chrono::steady_clock::now();
-  options.progress = [&](int64_t done, int64_t total) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    host.report("knn", done, total, double(done), seconds, std::nan(""));
-  };
+  Pace pace(host, "knn", test.rows.size(0));
+  options.progress = [&](int64_t count) { pace.advance(count, count); };
   const auto train_labels = number_labels(train.labels, train.labels);
   const auto scores =
       knn_classify(train.rows, train_labels, test.rows, number_labels(train.labels, test.labels), options);

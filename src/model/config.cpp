@@ -9,13 +9,6 @@ namespace udi {
 
 namespace {
 
-struct Preset {
-  const char* name;
-  int embed_dim, heads, depth;
-};
-constexpr Preset kPresets[] = {
-    {"vit_tiny", 192, 3, 12}, {"vit_small", 384, 6, 12}, {"vit_base", 768, 12, 12}, {"vit_large", 1024, 16, 24}};
-
 void in_range(const char* field, int64_t value, int64_t low, int64_t high) {
   check(value >= low && value <= high, UDI_E_INVALID, field, " is ", value, ", must be ", low, " to ", high);
 }
@@ -62,47 +55,12 @@ void read_channels(const nlohmann::json& value, const std::string& key, int32_t 
 
 }  // namespace
 
-const std::vector<std::string>& model_preset_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const Preset& preset : kPresets) all.push_back(preset.name);
-    return all;
-  }();
-  return names;
-}
-
 udi_model_config model_config_preset(const std::string& arch) {
-  for (const Preset& preset : kPresets) {
-    if (arch != preset.name) continue;
-    udi_model_config config{};
-    config.struct_size = sizeof config;
-    config.image_size = 224;
-    config.patch_size = 16;
-    config.channels = 3;
-    config.embed_dim = preset.embed_dim;
-    config.depth = preset.depth;
-    config.heads = preset.heads;
-    config.class_tokens = 2;
-    config.include_patch = 1;
-    config.srs_heads = preset.embed_dim % 6 == 0 ? 6 : preset.heads;  // 6 does not divide vit_large's 1024
-    config.srs_residual = 1;
-    config.out_dim = 65536;
-    config.head_hidden_dim = 2048;
-    config.head_bottleneck_dim = 256;
-    config.norm_last_layer = 0;
-    config.resize_size = 256;
-    config.drop_path_rate = 0.1f;
-    config.mlp_ratio = 4;
-    constexpr float kMean[3] = {0.485f, 0.456f, 0.406f}, kStd[3] = {0.229f, 0.224f, 0.225f};  // ImageNet's
-    for (int c = 0; c < 16; ++c) {
-      config.mean[c] = c < 3 ? kMean[c] : 0.5f;
-      config.std[c] = c < 3 ? kStd[c] : 0.25f;
-    }
-    return config;
-  }
-  std::string known;
-  for (const std::string& name : model_preset_names()) known += (known.empty() ? "" : ", ") + name;
-  fail(UDI_E_NOT_FOUND, "no architecture is called '", arch, "'; there are ", known);
+  udi_model_config config{};
+  udi_error error;
+  const udi_status status = udi_model_config_init(&config, sizeof config, arch.c_str(), &error);
+  check(status == UDI_OK, status, error.message);
+  return config;
 }
 
 void check_model_config(const udi_model_config& c) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "nlohmann/json.hpp"
 #include "udi.h"
@@ -12,10 +11,9 @@ namespace udi {
 
 constexpr const char* kConfigKey = "udi.config";  // of the safetensors metadata that holds config_to_json(...).dump()
 
-// Sizes of "vit_tiny", "vit_small", "vit_base" or "vit_large" with patches of 16 at 224 pixels, the official head and
-// the official SRS module. UDI_E_NOT_FOUND: another name (the message lists these).
+// What udi_model_config_init fills in for "vit_tiny", "vit_small", "vit_base" or "vit_large". UDI_E_NOT_FOUND: another
+// name.
 udi_model_config model_config_preset(const std::string& arch);
-const std::vector<std::string>& model_preset_names();
 
 // UDI_E_INVALID with field, value and limit.
 void check_model_config(const udi_model_config& config);

@@ -8,7 +8,6 @@
 #include "base/simd.h"
 #include "model/aten.h"
 
-#define UDI_LANE inline __attribute__((always_inline))
 #define UDI_LAMBDA __attribute__((always_inline))
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors cross no boundary of functions that are not inlined
 
@@ -21,20 +20,20 @@ using Words = uint32_t __attribute__((vector_size(64)));
 using Shorts = uint16_t __attribute__((vector_size(32)));
 
 // n: how many lanes are read or written; the others read 0.
-UDI_LANE Floats load(const float* p, int n = kLanes) {
+UDI_INLINE Floats load(const float* p, int n = kLanes) {
   Floats v{};
   std::memcpy(&v, p, n == kLanes ? sizeof v : size_t(n) * sizeof *p);
   return v;
 }
-UDI_LANE void store(float* p, Floats v, int n = kLanes) {
+UDI_INLINE void store(float* p, Floats v, int n = kLanes) {
   std::memcpy(p, &v, n == kLanes ? sizeof v : size_t(n) * sizeof *p);
 }
-UDI_LANE Floats load(const c10::BFloat16* p, int n = kLanes) {
+UDI_INLINE Floats load(const c10::BFloat16* p, int n = kLanes) {
   Shorts s{};
   std::memcpy(&s, p, n == kLanes ? sizeof s : size_t(n) * sizeof *p);
   return Floats(__builtin_convertvector(s, Words) << 16);
 }
-UDI_LANE void store(c10::BFloat16* p, Floats v, int n = kLanes) {
+UDI_INLINE void store(c10::BFloat16* p, Floats v, int n = kLanes) {
   const Words bits = Words(v);
   const Words rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;  // to nearest, ties to even
   const Words nan = (bits >> 16) | 0x40u;                            // rounding must not carry a NaN to infinity
@@ -43,17 +42,17 @@ UDI_LANE void store(c10::BFloat16* p, Floats v, int n = kLanes) {
 }
 
 // The first n lanes of v, then `rest`.
-UDI_LANE Floats first(Floats v, int n, float rest = 0) {
+UDI_INLINE Floats first(Floats v, int n, float rest = 0) {
   for (int i = n; i < kLanes; ++i) v[i] = rest;
   return v;
 }
 
-UDI_LANE float sum(Floats v) {
+UDI_INLINE float sum(Floats v) {
   float half[8];
   for (int i = 0; i < 8; ++i) half[i] = v[i] + v[i + 8];
   return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
 }
-UDI_LANE float max(Floats v) {
+UDI_INLINE float max(Floats v) {
   float out = v[0];
   for (int i = 1; i < kLanes; ++i) out = v[i] > out ? v[i] : out;
   return out;
@@ -61,14 +60,14 @@ UDI_LANE float max(Floats v) {
 
 // body(i, n) for i = 0, 16, ...; n is 16, or what is left at the end.
 template <class Body>
-UDI_LANE void each(int64_t count, Body body) {
+UDI_INLINE void each(int64_t count, Body body) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
   if (i < count) body(i, int(count - i));
 }
 
 // exp for x up to 88, within 2e-7 of itself; what would be less than 2^-126 is about that.
-UDI_LANE Floats exp(Floats x) {
+UDI_INLINE Floats exp(Floats x) {
   const Floats low = Floats{} - 87.3f;
   x = x < low ? low : x;
   constexpr float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number
@@ -86,7 +85,7 @@ UDI_LANE Floats exp(Floats x) {
 
 // The standard normal distribution's function and density at x, each within 3e-7: GELU(x) = x times the first, and its
 // derivative the first plus x times the second.
-UDI_LANE void normal(Floats x, Floats& distribution, Floats& density) {
+UDI_INLINE void normal(Floats x, Floats& distribution, Floats& density) {
   const Floats t = (x < 0 ? -x : x) * 0.70710678f;
   const Floats gauss = lanes::exp(-(t * t));
   const Floats k = 1.f / (t * 0.3f + 1.f);

@@ -81,7 +81,7 @@ struct SumNorm {
 };
 
 template <class T, class Out>
-UDI_LANE void normalize_row(const SumNorm<T, Out>& k, const float* x, int64_t row) {
+UDI_INLINE void normalize_row(const SumNorm<T, Out>& k, const float* x, int64_t row) {
   Floats sum{};
   lanes::each(k.dim, [&](int64_t i, int n) UDI_LAMBDA { sum += lanes::load(x + i, n); });
   const float mean = lanes::sum(sum) / float(k.dim);

@@ -14,7 +14,7 @@ using namespace lanes;
 constexpr int64_t kTile = 1024;
 
 // The target over one tile.
-UDI_LANE void mix_tile(const TargetMix& target, int64_t at, int64_t size, float* out) {
+UDI_INLINE void mix_tile(const TargetMix& target, int64_t at, int64_t size, float* out) {
   std::fill(out, out + size, 0.0f);
   for (int64_t i = 0; i < target.count; ++i) {
     const float* const row = target.row[i] + at;

@@ -21,7 +21,7 @@ at::Tensor first_crop(const std::vector<uint8_t>& crops, const Views& views, int
 void add_srs(const Model& model, const SampleMaps& maps, const at::Tensor& tokens,
              std::map<std::string, at::Tensor>& out) {
   const std::vector<int64_t> index(maps.global_index.begin(), maps.global_index.end());
-  const at::IntArrayRef shape = {2, maps.batch, maps.samples_global, 4};
+  const std::vector<int64_t> shape = {2, maps.batch, maps.samples_global, 4};
   const at::Tensor weight = at::tensor(maps.global_weight, at::kFloat).view(shape)[0];
   at::Tensor attention;
   Srs srs(model.config, model.weights);

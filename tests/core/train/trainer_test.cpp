@@ -1,0 +1,341 @@
+// What a step promises beside the official numbers (golden_test.cpp): chunks do not show, nothing moves on failure, and
+// settings at their corners train.
+#include "train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support.h"
+#include "train/drop_path.h"
+
+namespace udi {
+namespace {
+
+using support::distance;
+using support::make_model;
+using support::make_views;
+using support::small_model;
+using support::small_train;
+using support::ViewShape;
+
+std::vector<udi_step_stats> run(Trainer& trainer, const std::vector<std::vector<const Views*>>& steps) {
+  std::vector<udi_step_stats> all;
+  for (const auto& views : steps) {
+    udi_step_stats stats{};
+    trainer.step(views, Host(), &stats);
+    all.push_back(stats);
+  }
+  return all;
+}
+
+// Largest relative distance of all tensors, key thirds of qkv biases left out.
+double difference(const Trainer& a, const Trainer& b) {
+  double worst = 0;
+  const auto x = a.tensors(), y = b.tensors();
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (x[i].first.find("qkv.bias") != std::string::npos) continue;
+    worst = std::max(worst, distance(x[i].second, y[i].second));
+  }
+  return worst;
+}
+
+Trainer wide_trainer(const udi_model_config& config, const udi_train_config& train) {
+  Model model = make_model(config);
+  model.weights = model.weights.to(at::kDouble, at::kDouble, at::kCPU);
+  return Trainer(model, train);
+}
+
+struct Method {
+  const char* name;
+  int class_tokens = 2, include_patch = 1, locals = 2, target_blend = 0;
+};
+
+class Chunks : public testing::TestWithParam<Method> {};
+
+// k micro-batches of B are one batch of kB. Float32 is within rounding of float64, which shows that the rest is
+// rounding.
+TEST_P(Chunks, DoNotShow) {
+  const Method& method = GetParam();
+  udi_model_config config = small_model();
+  config.class_tokens = method.class_tokens;
+  config.include_patch = method.include_patch;
+  config.drop_path_rate = 0.3f;
+  udi_train_config train = small_train();
+  train.target_blend = method.target_blend;
+  ViewShape shape;
+  shape.locals = method.locals;
+  shape.batch = 2;
+  const Views a = make_views(1, shape), b = make_views(2, shape);
+  shape.batch = 1;
+  const Views c = make_views(3, shape);
+  for (const bool wide : {true, false}) {
+    const double limit = wide ? 1e-10 : 1e-5;
+    const auto trainer = [&](int32_t micro_batch) {
+      train.micro_batch = micro_batch;
+      return wide ? wide_trainer(config, train) : Trainer(make_model(config), train);
+    };
+    Trainer whole = trainer(100), single = trainer(1), chosen = trainer(0);
+    for (int step = 0; step < 3; ++step) {
+      const auto x = run(whole, {{&a, &b, &c}}), y = run(single, {{&a, &b, &c}}), z = run(chosen, {{&a, &b, &c}});
+      EXPECT_NEAR(x[0].loss, y[0].loss, limit * x[0].loss);
+      EXPECT_NEAR(x[0].loss, z[0].loss, limit * x[0].loss);
+      EXPECT_NEAR(x[0].grad_norm_sum, y[0].grad_norm_sum, limit * x[0].grad_norm_sum);
+      EXPECT_NEAR(x[0].feature_std, y[0].feature_std, limit);
+      EXPECT_NEAR(x[0].teacher_entropy, y[0].teacher_entropy, limit * 10);
+      if (step == 0) EXPECT_LT(distance(whole.gradients().flat, single.gradients().flat), limit);
+    }
+    EXPECT_LT(distance(whole.student().flat, single.student().flat), limit);
+    EXPECT_LT(distance(whole.teacher().flat, single.teacher().flat), limit);
+    EXPECT_LT(distance(whole.centers(), single.centers()), limit);
+    if (wide) EXPECT_LT(difference(whole, single), 1e-7);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Chunks,
+                         testing::Values(Method{"udi"}, Method{"one_token", 1}, Method{"dino", 1, 0},
+                                         Method{"no_locals", 2, 1, 0}, Method{"probabilities", 2, 1, 2, 1}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// Two views of two images are the batch that holds all four.
+TEST(Trainer, SeveralViewsAreOneBatch) {
+  const Views a = make_views(1), b = make_views(2);
+  Views both;
+  both.batch = a.batch + b.batch;
+  both.local_crops = a.local_crops;
+  both.channels = 3;
+  both.global_size = a.global_size;
+  both.local_size = a.local_size;
+  both.patch_size = a.patch_size;
+  const auto join = [&](auto Views::*field, int64_t groups) {
+    const auto &x = a.*field, &y = b.*field;
+    for (int64_t g = 0; g < groups; ++g) {
+      (both.*field)
+          .insert((both.*field).end(), x.begin() + g * (x.size() / groups), x.begin() + (g + 1) * (x.size() / groups));
+      (both.*field)
+          .insert((both.*field).end(), y.begin() + g * (y.size() / groups), y.begin() + (g + 1) * (y.size() / groups));
+    }
+  };
+  join(&Views::global, 2);
+  join(&Views::local, a.local_crops);
+  join(&Views::coords, 2 + a.local_crops);
+  join(&Views::sample_global, 1);
+  join(&Views::sample_local, 1);
+  both.maps = make_sample_maps(both.batch, both.local_crops, 4, 2, both.coords.data(), both.sample_global.data(),
+                               both.sample_local.data());
+  udi_model_config config = small_model();
+  config.drop_path_rate = 0.2f;
+  Trainer apart = wide_trainer(config, small_train()), together = wide_trainer(config, small_train());
+  for (int step = 0; step < 3; ++step) {
+    EXPECT_NEAR(run(apart, {{&a, &b}})[0].loss, run(together, {{&both}})[0].loss, 1e-12);
+  }
+  EXPECT_LT(distance(apart.student().flat, together.student().flat), 1e-10);
+  EXPECT_LT(distance(apart.centers(), together.centers()), 1e-10);
+}
+
+TEST(Trainer, IsDeterministic) {
+  udi_model_config config = small_model();
+  config.drop_path_rate = 0.2f;
+  const Views a = make_views(1), b = make_views(2);
+  Trainer first(make_model(config), small_train()), second(make_model(config), small_train());
+  run(first, {{&a}, {&b}, {&a}});
+  run(second, {{&a}, {&b}, {&a}});
+  EXPECT_TRUE(support::same_bits(first, second));
+  udi_train_config other = small_train();
+  other.seed = 1;
+  Trainer third(make_model(config), other);
+  run(third, {{&a}, {&b}, {&a}});
+  EXPECT_FALSE(at::equal(first.student().flat, third.student().flat));  // the seed draws the stochastic depth
+}
+
+struct Corner {
+  const char* name;
+  ViewShape shape;
+  udi_train_config train = small_train();
+  udi_model_config model = small_model();
+};
+
+std::vector<Corner> corners() {
+  std::vector<Corner> all(14);
+  size_t i = 0;
+  const auto next = [&](const char* name) -> Corner& {
+    all[i].name = name;
+    return all[i++];
+  };
+  next("no overlap: no sample is valid").shape.overlap = false;
+  next("one image").shape.batch = 1;
+  next("one sample a grid").shape.global_window = 4;
+  next("no local crops").shape.locals = 0;
+  Corner& small = next("image, crops and windows of one token");
+  small.shape.local_size = 4;
+  small.shape.local_window = 1;
+  Corner& other = next("crops of another size than the model's");
+  other.shape.global_size = 24;
+  other.shape.local_size = 12;
+  next("alpha 0").train.alpha = 0;
+  next("alpha 1").train.alpha = 1;
+  Corner& paper = next("the paper's mixture and sum");
+  paper.train.target_blend = paper.train.loss_reduction = 1;
+  Corner& paper_empty = next("the paper's mixture without a valid sample");
+  paper_empty.train.target_blend = 1;
+  paper_empty.shape.overlap = false;
+  next("sgd").train.optimizer = UDI_SGD;
+  next("lars").train.optimizer = UDI_LARS;
+  Corner& bare = next("two class tokens, no patches");
+  bare.model.include_patch = 0;
+  Corner& brief = next("a run shorter than its warm-ups");
+  brief.train.total_steps = 2;
+  brief.train.warmup_steps = 10;
+  brief.train.teacher_temp_warmup_epochs = 30;
+  return all;
+}
+
+TEST(Trainer, CornersTrain) {
+  for (const Corner& corner : corners()) {
+    SCOPED_TRACE(corner.name);
+    const Views a = make_views(1, corner.shape), b = make_views(2, corner.shape);
+    Trainer trainer(make_model(corner.model), corner.train);
+    const at::Tensor before = trainer.student().flat.clone();
+    for (const udi_step_stats& stats : run(trainer, {{&a}, {&b}, {&a}, {&b}})) {
+      EXPECT_TRUE(std::isfinite(stats.loss));
+      EXPECT_GT(stats.loss, 0);
+      EXPECT_GE(stats.valid_share, 0);
+      EXPECT_EQ(std::isnan(stats.local_cls), corner.shape.locals == 0);
+      EXPECT_EQ(std::isnan(stats.global_patch), corner.model.include_patch == 0);
+      if (!corner.shape.overlap) EXPECT_EQ(stats.global_patch, 0);
+    }
+    EXPECT_TRUE(at::isfinite(trainer.student().flat).all().item<bool>());
+    EXPECT_TRUE(at::isfinite(trainer.centers()).all().item<bool>());
+    EXPECT_FALSE(at::equal(before, trainer.student().flat));
+    EXPECT_EQ(trainer.steps(), 4);
+  }
+}
+
+// Fitting one batch over and over must get somewhere.
+TEST(Trainer, LossFalls) {
+  udi_train_config train = small_train();
+  train.total_steps = 60;
+  train.lr = 5e-3;
+  train.teacher_temp = train.warmup_teacher_temp = 0.04;
+  const Views views = make_views(1);
+  Trainer trainer(make_model(small_model()), train);
+  const auto stats = run(trainer, std::vector<std::vector<const Views*>>(60, {&views}));
+  EXPECT_LT(stats.back().loss, 0.7 * stats.front().loss);
+}
+
+TEST(Trainer, Bf16IsNearFloat32) {
+  udi_train_config train = small_train(), half = train;
+  half.precision = UDI_BF16;
+  const Views a = make_views(1), b = make_views(2);
+  Trainer exact(make_model(small_model()), train), rounded(make_model(small_model()), half);
+  const auto x = run(exact, {{&a}, {&b}, {&a}}), y = run(rounded, {{&a}, {&b}, {&a}});
+  EXPECT_NE(x[0].loss, y[0].loss);
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i].loss, y[i].loss, 0.05 * x[i].loss);
+  EXPECT_EQ(rounded.student().dtype(), at::kFloat);
+  EXPECT_LT(distance(rounded.student().flat, exact.student().flat), 0.02);
+}
+
+// After any failure the trainer goes on as if the call had not been.
+TEST(Trainer, NothingMovesOnFailure) {
+  const Views good = make_views(1);
+  Trainer trainer(make_model(small_model()), small_train()), twin(make_model(small_model()), small_train());
+  run(trainer, {{&good}});
+  run(twin, {{&good}});
+  const auto expect_failure = [&](const std::vector<const Views*>& views, const Host& host, udi_status status,
+                                  const std::string& words) {
+    try {
+      trainer.step(views, host, nullptr);
+      FAIL() << "expected an error about " << words;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.status, status) << error.message;
+      EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
+    }
+    EXPECT_TRUE(support::same_bits(trainer, twin));
+  };
+
+  // The third image of the second views has a pixel that is no number, seen by all of its crops' parts.
+  Views bad = make_views(2);
+  bad.dtype = UDI_F32;
+  for (auto* crops : {&bad.global, &bad.local}) {
+    std::vector<float> pixels(crops->begin(), crops->end());
+    for (float& p : pixels) p /= 255;
+    if (crops == &bad.global) pixels[size_t(2 * 3 * 16 * 16 + 5)] = std::nanf("");
+    crops->resize(pixels.size() * sizeof(float));
+    std::memcpy(crops->data(), pixels.data(), crops->size());
+  }
+  expect_failure({&good, &bad}, Host(), UDI_E_NONFINITE,
+                 "step 1: the loss is not finite in global_cls, global_cls_plus");
+  expect_failure({&good, &bad}, Host(), UDI_E_NONFINITE, "for samples 202;");
+
+  Host host;
+  host.cancelled = true;
+  expect_failure({&good}, host, UDI_E_CANCELLED, "cancelled");
+  expect_failure({}, Host(), UDI_E_INVALID, "views");
+  ViewShape shape;
+  shape.locals = 1;
+  const Views fewer = make_views(1, shape);
+  expect_failure({&good, &fewer}, Host(), UDI_E_SHAPE, "2 and 1 local crops");
+  Views patches = make_views(1);
+  patches.patch_size = 8;
+  expect_failure({&patches}, Host(), UDI_E_SHAPE, "patches of 8");
+  Views gray = make_views(1);
+  gray.channels = 1;
+  expect_failure({&gray}, Host(), UDI_E_SHAPE, "1 channels");
+
+  run(trainer, {{&good}});
+  run(twin, {{&good}});
+  EXPECT_TRUE(support::same_bits(trainer, twin));
+}
+
+TEST(Trainer, FloatCropsAreTheBytesOver255) {
+  const Views bytes = make_views(1);
+  Views floats = bytes;
+  floats.dtype = UDI_F32;
+  for (auto* crops : {&floats.global, &floats.local}) {
+    std::vector<float> pixels(crops->begin(), crops->end());
+    for (float& p : pixels) p /= 255;
+    crops->resize(pixels.size() * sizeof(float));
+    std::memcpy(crops->data(), pixels.data(), crops->size());
+  }
+  Trainer a(make_model(small_model()), small_train()), b(make_model(small_model()), small_train());
+  EXPECT_NEAR(run(a, {{&bytes}})[0].loss, run(b, {{&floats}})[0].loss, 1e-5);
+}
+
+TEST(Trainer, GivesCopiesOfItsModels) {
+  const Views views = make_views(1);
+  Trainer trainer(make_model(small_model()), small_train());
+  run(trainer, {{&views}, {&views}, {&views}});
+  const Model student = trainer.model(UDI_STUDENT), teacher = trainer.model(UDI_TEACHER);
+  EXPECT_TRUE(at::equal(student.weights.flat, trainer.student().flat));
+  EXPECT_TRUE(at::equal(teacher.weights.flat, trainer.teacher().flat));
+  student.weights.flat.zero_();
+  EXPECT_FALSE(at::equal(student.weights.flat, trainer.student().flat));
+  EXPECT_THROW(trainer.model(3), Error);
+}
+
+TEST(DropPath, RatesGrowAndMeansStay) {
+  udi_model_config model = small_model();
+  model.depth = 5;
+  model.drop_path_rate = 0.4f;
+  const int64_t images = 5000;
+  const at::Tensor f = drop_path_factors(model, 1, 7, 0, images, 0, 2, at::TensorOptions(at::kDouble));
+  ASSERT_EQ(f.sizes(), at::IntArrayRef({5, 2, 2 * images}));
+  for (int64_t block = 0; block < 5; ++block) {
+    const double rate = 0.1 * double(block);
+    for (int64_t branch = 0; branch < 2; ++branch) {
+      const at::Tensor row = f[block][branch];
+      EXPECT_NEAR((row == 0).to(at::kDouble).mean().item<double>(), rate, 0.025);  // five standard deviations
+      EXPECT_NEAR(row.max().item<double>(), 1 / (1 - rate), 1e-6);
+    }
+    if (block > 0) EXPECT_FALSE(at::equal(f[block][0], f[block][1]));
+  }
+  // One image's draw is its own, whatever is drawn beside it.
+  const at::Tensor alone = drop_path_factors(model, 1, 7, 12, 1, 1, 1, at::TensorOptions(at::kDouble));
+  EXPECT_TRUE(at::equal(alone.select(2, 0), f.select(2, images + 12)));
+  EXPECT_FALSE(at::equal(f, drop_path_factors(model, 1, 8, 0, images, 0, 2, at::TensorOptions(at::kDouble))));
+  model.drop_path_rate = 0;
+  EXPECT_FALSE(drop_path_factors(model, 1, 7, 0, 2, 0, 2, at::TensorOptions(at::kDouble)).defined());
+}
+
+}  // namespace
+}  // namespace udi
