@@ -43,7 +43,9 @@ double scale_of(const Heads& in) { return 1 / std::sqrt(double(in.query.size(3))
 template <class Body>
 void over_heads(const Heads& in, const Body& body) {
   const int64_t heads = in.query.size(1);
-  at::parallel_for(0, in.query.size(0) * heads, 1, [&](int64_t begin, int64_t end) {
+  const int64_t scores = in.query.size(2) * in.key.size(2);  // each costs a product of d, an exp and more
+  const int64_t grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / (16 * scores));
+  at::parallel_for(0, in.query.size(0) * heads, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) body(i / heads, i % heads);
   });
 }

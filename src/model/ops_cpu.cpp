@@ -18,10 +18,13 @@ constexpr int64_t kRowBlock = 64;
 
 int64_t blocks_of(int64_t rows) { return (rows + kRowBlock - 1) / kRowBlock; }
 
-// body(first, last) over blocks of rows.
+// Blocks that a thread takes at least: waking another one costs as much as some ten thousand numbers.
+int64_t grain_of(int64_t width) { return std::max<int64_t>(1, at::internal::GRAIN_SIZE / (kRowBlock * width)); }
+
+// body(first, last) over blocks of rows of `width` numbers.
 template <class Body>
-void over_rows(int64_t rows, const Body& body) {
-  at::parallel_for(0, blocks_of(rows), 1,
+void over_rows(int64_t rows, int64_t width, const Body& body) {
+  at::parallel_for(0, blocks_of(rows), grain_of(width),
                    [&](int64_t begin, int64_t end) { body(begin * kRowBlock, std::min(rows, end * kRowBlock)); });
 }
 
@@ -37,7 +40,7 @@ void over_rows_with_sums(int64_t rows, std::initializer_list<Sum> totals, const 
   const int64_t blocks = blocks_of(rows);
   const at::Tensor partial = at::zeros({blocks, width}, at::kFloat);
   float* sums = partial.mutable_data_ptr<float>();
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, blocks, grain_of(width), [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       body(block * kRowBlock, std::min(rows, (block + 1) * kRowBlock), sums + block * width);
     }
@@ -263,7 +266,8 @@ void unfold(const at::Tensor& images, const udi_model_config& config, bool norma
     for (int v = 0; v < 256; ++v) k.table.push_back((float(v) / 255.f - k.mean.back()) / k.std.back());
   }
   const int64_t patch_rows = images.size(0) * (k.height / k.patch);
-  at::parallel_for(0, patch_rows, 4, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / (k.channels * k.patch * k.width));
+  at::parallel_for(0, patch_rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) unfold_patch_row(k, index);
   });
 }
@@ -315,7 +319,7 @@ void add_branch_norm(const at::Tensor& x, const Branch* branch, const at::Tensor
       k.out = out.mutable_data_ptr<Out>();
       k.statistics = mutable_floats(statistics);
     }
-    over_rows(rows, [&](int64_t begin, int64_t end) { sum_norm_rows(k, begin, end); });
+    over_rows(rows, dim, [&](int64_t begin, int64_t end) { sum_norm_rows(k, begin, end); });
   };
   for_type(branch ? branch->rows : x,
            [&](auto type) { for_type(weights ? out : x, [&](auto out_type) { run(type, out_type); }); });
@@ -338,7 +342,8 @@ void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor&
     using T = decltype(type);
     T *x = rows.mutable_data_ptr<T>(), *y = out.mutable_data_ptr<T>();
     const T* b = bias.const_data_ptr<T>();
-    over_rows(rows.size(0), [&](int64_t begin, int64_t end) { bias_gelu_rows(x, b, y, rows.size(1), begin, end); });
+    over_rows(rows.size(0), rows.size(1),
+              [&](int64_t begin, int64_t end) { bias_gelu_rows(x, b, y, rows.size(1), begin, end); });
   });
 }
 

@@ -146,9 +146,9 @@ TEST_F(ModelTest, RefusesWhatDoesNotFit) {
     const std::string message = message_of([&] { model.extract(images, UDI_NCHW, options); }, UDI_E_INVALID);
     EXPECT_NE(message.find(test.word), std::string::npos) << message;
   }
-  for (const at::IntArrayRef& shape :
-       {at::IntArrayRef{3, 16, 16}, at::IntArrayRef{1, 1, 16, 16}, at::IntArrayRef{1, 3, 16, 15},
-        at::IntArrayRef{1, 3, 0, 16}, at::IntArrayRef{0, 3, 16, 16}}) {
+  const std::vector<std::vector<int64_t>> shapes = {
+      {3, 16, 16}, {1, 1, 16, 16}, {1, 3, 16, 15}, {1, 3, 0, 16}, {0, 3, 16, 16}};
+  for (const std::vector<int64_t>& shape : shapes) {
     message_of([&] { model.extract(at::zeros(shape), UDI_NCHW, extract_config_default()); }, UDI_E_SHAPE);
   }
   message_of([&] { model.extract(images.to(at::kInt), UDI_NCHW, extract_config_default()); }, UDI_E_SHAPE);
