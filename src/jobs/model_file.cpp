@@ -81,9 +81,13 @@ ModelFile import_model(const std::string& path, const ModelFileOptions& options,
   return file;
 }
 
+// By what is in it, whatever it is called.
 bool is_own(const std::string& path) {
-  const std::string end = ".safetensors";
-  if (path.size() < end.size() || path.compare(path.size() - end.size(), end.size(), end) != 0) return false;
+  {
+    const MappedFile file(path);
+    const bool zip = file.size() > 1 && std::memcmp(file.data(), "PK", 2) == 0;
+    if (zip || file.size() < 9 || file.data()[8] != '{') return false;
+  }
   return SafetensorsFile(path).metadata().count(kConfigKey) > 0;
 }
 
