@@ -138,7 +138,8 @@ udi_train_config train_config_from_json(const nlohmann::json& json) {
     } else if (key == "optimizer") {
       read_word(value, "optimizer", kOptimizers, &config.optimizer);
     } else if (key == "seed") {
-      check(value.is_number_integer() && value >= 0, UDI_E_INVALID, "seed must be a whole number of 64 bits");
+      check(value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0), UDI_E_INVALID,
+            "seed must be a whole number from 0 to 2^64 - 1");
       config.seed = value.get<uint64_t>();
     } else {
       known = false;

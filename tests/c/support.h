@@ -114,7 +114,7 @@ static inline void draw_all(struct drawing *drawing) {
 }
 
 static inline udi_views *new_views(udi_context *context, int64_t count) {
-  static struct drawing drawing;
+  struct drawing drawing;
   const udi_view_config config = small_view_config();
   udi_views *views = NULL;
   draw_all(&drawing);
@@ -168,7 +168,7 @@ static inline int64_t elements_of(const udi_array *array) {
 
 /* Tokens of the first `count` drawn pictures: both class tokens, [count, 48]. */
 static inline udi_tensor *extract_tokens(const udi_model *model, int64_t first, int64_t count) {
-  static struct drawing drawing;
+  struct drawing drawing;
   udi_extract_config config;
   udi_tensor *batch = NULL, *tokens = NULL;
   draw_all(&drawing);
