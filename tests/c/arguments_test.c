@@ -3,14 +3,14 @@
 #include "support.h"
 
 static struct {
-  udi_context *context;
-  udi_model *model;
-  udi_views *views;
-  udi_trainer *trainer;
-  udi_tensor *tensor;
+  udi_context* context;
+  udi_model* model;
+  udi_views* views;
+  udi_trainer* trainer;
+  udi_tensor* tensor;
 } have;
 
-static int make_handles(void **state) {
+static int make_handles(void** state) {
   (void)state;
   have.context = new_context();
   have.model = new_model(have.context);
@@ -20,7 +20,7 @@ static int make_handles(void **state) {
   return 0;
 }
 
-static int free_handles(void **state) {
+static int free_handles(void** state) {
   (void)state;
   udi_tensor_free(have.tensor);
   udi_trainer_free(have.trainer);
@@ -30,7 +30,7 @@ static int free_handles(void **state) {
   return 0;
 }
 
-static void assert_null_is_refused(udi_status status, const udi_error *error, const char *argument) {
+static void assert_null_is_refused(udi_status status, const udi_error* error, const char* argument) {
   char text[64];
   snprintf(text, sizeof text, "%s is NULL", argument);
   if (status != UDI_E_INVALID || !strstr(error->message, text)) {
@@ -38,18 +38,18 @@ static void assert_null_is_refused(udi_status status, const udi_error *error, co
   }
 }
 
-#define assert_refuses_null(argument, call)                          \
-  do {                                                       \
-    udi_error error = {0};                                   \
-    const udi_status status = (call);                        \
-    assert_null_is_refused(status, &error, argument);        \
+#define assert_refuses_null(argument, call)           \
+  do {                                                \
+    udi_error error = {0};                            \
+    const udi_status status = (call);                 \
+    assert_null_is_refused(status, &error, argument); \
   } while (0)
 
-static void test_null_context_and_model(void **state) {
+static void test_null_context_and_model(void** state) {
   udi_context_config context_config;
   udi_model_config model_config = small_model_config();
-  udi_model *model = UNTOUCHED;
-  udi_tensor *tensor = UNTOUCHED;
+  udi_model* model = UNTOUCHED;
+  udi_tensor* tensor = UNTOUCHED;
   udi_model_info info = {sizeof info, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   const int64_t shape[] = {1, 3, SIZE, SIZE};
   static float pixels[3 * SIZE * SIZE];
@@ -90,19 +90,19 @@ static void test_null_context_and_model(void **state) {
   assert_ptr_equal(tensor, UNTOUCHED);
 }
 
-static void test_null_views_loader_trainer_jobs(void **state) {
+static void test_null_views_loader_trainer_jobs(void** state) {
   const udi_view_config views_config = small_view_config();
   udi_loader_config loader_config;
   const udi_train_config train_config = small_train_config();
   static struct drawing drawing;
   udi_array array = {sizeof array, 0, 0, 0, 0, 0, NULL, NULL, NULL};
-  udi_views *views = UNTOUCHED;
-  udi_tensor *tensor = UNTOUCHED;
-  udi_loader *loader = UNTOUCHED;
-  udi_trainer *trainer = UNTOUCHED;
-  udi_model *model = UNTOUCHED;
-  const udi_views *batch[] = {have.views, NULL};
-  char *result = UNTOUCHED;
+  udi_views* views = UNTOUCHED;
+  udi_tensor* tensor = UNTOUCHED;
+  udi_loader* loader = UNTOUCHED;
+  udi_trainer* trainer = UNTOUCHED;
+  udi_model* model = UNTOUCHED;
+  const udi_views* batch[] = {have.views, NULL};
+  char* result = UNTOUCHED;
   (void)state;
   draw_all(&drawing);
   udi_loader_config_init(&loader_config, sizeof loader_config);
@@ -112,11 +112,14 @@ static void test_null_views_loader_trainer_jobs(void **state) {
   assert_refuses_null("config", udi_views_create(have.context, NULL, drawing.images, 1, 0, 0, 0, &views, &error));
   assert_refuses_null("images", udi_views_create(have.context, &views_config, NULL, 1, 0, 0, 0, &views, &error));
   assert_refuses_null("out", udi_views_create(have.context, &views_config, drawing.images, 1, 0, 0, 0, NULL, &error));
-  assert_refuses_null("context", udi_views_from_arrays(NULL, &views_config, &array, &array, &array, &array, &array, &views, &error));
-  assert_refuses_null("config", udi_views_from_arrays(have.context, NULL, &array, &array, &array, &array, &array, &views, &error));
-  assert_refuses_null("global",
-              udi_views_from_arrays(have.context, &views_config, NULL, &array, &array, &array, &array, &views, &error));
-  assert_refuses_null("out", udi_views_from_arrays(have.context, &views_config, &array, &array, &array, &array, &array, NULL, &error));
+  assert_refuses_null(
+      "context", udi_views_from_arrays(NULL, &views_config, &array, &array, &array, &array, &array, &views, &error));
+  assert_refuses_null(
+      "config", udi_views_from_arrays(have.context, NULL, &array, &array, &array, &array, &array, &views, &error));
+  assert_refuses_null("global", udi_views_from_arrays(have.context, &views_config, NULL, &array, &array, &array, &array,
+                                                      &views, &error));
+  assert_refuses_null(
+      "out", udi_views_from_arrays(have.context, &views_config, &array, &array, &array, &array, &array, NULL, &error));
   assert_refuses_null("views", udi_views_crops(NULL, 1, &tensor, &error));
   assert_refuses_null("out", udi_views_crops(have.views, 1, NULL, &error));
   assert_refuses_null("views", udi_views_coords(NULL, &tensor, &error));
@@ -145,13 +148,13 @@ static void test_null_views_loader_trainer_jobs(void **state) {
   assert_refuses_null("context", udi_job_run(NULL, "inspect", "{}", NULL, NULL, &result, &error));
   assert_refuses_null("name", udi_job_run(have.context, NULL, "{}", NULL, NULL, &result, &error));
   assert_refuses_null("config_json", udi_job_run(have.context, "inspect", NULL, NULL, NULL, &result, &error));
-  assert_true((void *)views == UNTOUCHED && (void *)tensor == UNTOUCHED && (void *)loader == UNTOUCHED);
-  assert_true((void *)trainer == UNTOUCHED && (void *)model == UNTOUCHED && (void *)result == UNTOUCHED);
+  assert_true((void*)views == UNTOUCHED && (void*)tensor == UNTOUCHED && (void*)loader == UNTOUCHED);
+  assert_true((void*)trainer == UNTOUCHED && (void*)model == UNTOUCHED && (void*)result == UNTOUCHED);
   assert_int_equal(udi_trainer_steps(have.trainer), 0);
 }
 
 /* Everything takes NULL where nothing can be said; and a call that fails needs no udi_error. */
-static void test_null_without_a_status(void **state) {
+static void test_null_without_a_status(void** state) {
   (void)state;
   udi_context_free(NULL);
   udi_model_free(NULL);
@@ -174,17 +177,17 @@ static void test_null_without_a_status(void **state) {
   assert_int_equal(udi_model_save(NULL, NULL, NULL), UDI_E_INVALID);
 }
 
-#define assert_context_refuses(change, part)                                                 \
-  do {                                                                                       \
-    udi_context_config config;                                                               \
-    udi_context *context = UNTOUCHED;                                                        \
-    udi_context_config_init(&config, sizeof config);                                         \
-    change;                                                                                  \
-    assert_fails(udi_context_create(&config, &context, &error), UDI_E_INVALID, part);        \
-    assert_ptr_equal(context, UNTOUCHED);                                                    \
+#define assert_context_refuses(change, part)                                          \
+  do {                                                                                \
+    udi_context_config config;                                                        \
+    udi_context* context = UNTOUCHED;                                                 \
+    udi_context_config_init(&config, sizeof config);                                  \
+    change;                                                                           \
+    assert_fails(udi_context_create(&config, &context, &error), UDI_E_INVALID, part); \
+    assert_ptr_equal(context, UNTOUCHED);                                             \
   } while (0)
 
-static void test_context_ranges(void **state) {
+static void test_context_ranges(void** state) {
   (void)state;
   assert_context_refuses(config.device_type = 0, "config.device_type is 0, must be UDI_CPU (1)");
   assert_context_refuses(config.device_type = 9, "config.device_type is 9");
@@ -195,17 +198,17 @@ static void test_context_ranges(void **state) {
   assert_context_refuses(config.reserved = 1, "config.reserved is 1, must be 0");
 }
 
-#define assert_model_refuses(field, value, ...)                                                     \
-  do {                                                                                              \
-    udi_model_config config = small_model_config();                                                 \
-    udi_model *model = UNTOUCHED;                                                                   \
-    config.field = (value);                                                                         \
-    assert_fails(udi_model_create(have.context, &config, 0, &model, &error), UDI_E_INVALID, #field); \
+#define assert_model_refuses(field, value, ...)                                                           \
+  do {                                                                                                    \
+    udi_model_config config = small_model_config();                                                       \
+    udi_model* model = UNTOUCHED;                                                                         \
+    config.field = (value);                                                                               \
+    assert_fails(udi_model_create(have.context, &config, 0, &model, &error), UDI_E_INVALID, #field);      \
     assert_fails(udi_model_create(have.context, &config, 0, &model, &error), UDI_E_INVALID, __VA_ARGS__); \
-    assert_ptr_equal(model, UNTOUCHED);                                                             \
+    assert_ptr_equal(model, UNTOUCHED);                                                                   \
   } while (0)
 
-static void test_model_ranges(void **state) {
+static void test_model_ranges(void** state) {
   (void)state;
   assert_model_refuses(image_size, 33, "33");
   assert_model_refuses(image_size, 0, "0");
@@ -230,19 +233,19 @@ static void test_model_ranges(void **state) {
   assert_model_refuses(std[0], 0, "std[0] is 0, must be more than 0");
 }
 
-#define assert_array_refuses(change, expected, part)                                                       \
-  do {                                                                                                     \
+#define assert_array_refuses(change, expected, part)                                                        \
+  do {                                                                                                      \
     int64_t shape[8] = {1, 3, SIZE, SIZE, 1, 1, 1, 1}, strides[] = {3 * SIZE * SIZE, SIZE * SIZE, SIZE, 1}; \
-    udi_array images = array_of(pixels, UDI_F32, 4, shape);                                                \
-    udi_tensor *tensor = UNTOUCHED;                                                                        \
-    udi_layout layout = UDI_NCHW;                                                                          \
-    images.strides = strides;                                                                              \
-    change;                                                                                                \
-    assert_fails(udi_model_extract(have.model, &images, layout, NULL, &tensor, &error), expected, part);   \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                                   \
+    udi_array images = array_of(pixels, UDI_F32, 4, shape);                                                 \
+    udi_tensor* tensor = UNTOUCHED;                                                                         \
+    udi_layout layout = UDI_NCHW;                                                                           \
+    images.strides = strides;                                                                               \
+    change;                                                                                                 \
+    assert_fails(udi_model_extract(have.model, &images, layout, NULL, &tensor, &error), expected, part);    \
+    assert_ptr_equal(tensor, UNTOUCHED);                                                                    \
   } while (0)
 
-static void test_arrays(void **state) {
+static void test_arrays(void** state) {
   static float pixels[3 * SIZE * SIZE];
   (void)state;
   assert_array_refuses(images.struct_size = 0, UDI_E_INVALID, "images.struct_size is 0");
@@ -257,7 +260,7 @@ static void test_arrays(void **state) {
   assert_array_refuses(images.flags = 1, UDI_E_INVALID, "images.flags is 1, must be 0");
   assert_array_refuses(images.shape = NULL, UDI_E_INVALID, "images.shape is NULL");
   assert_array_refuses(images.data = NULL, UDI_E_INVALID, "images.data is NULL");
-  assert_array_refuses(images.data = (char *)pixels + 1, UDI_E_INVALID, "images.data is not aligned");
+  assert_array_refuses(images.data = (char*)pixels + 1, UDI_E_INVALID, "images.data is not aligned");
   assert_array_refuses(shape[0] = 0, UDI_E_SHAPE, "images.shape[0] is 0, must be at least 1");
   assert_array_refuses(shape[2] = -4, UDI_E_SHAPE, "images.shape[2] is -4");
   assert_array_refuses(shape[0] = INT64_MAX, UDI_E_SHAPE, "images.shape is of more than 2^63 bytes");
@@ -269,19 +272,19 @@ static void test_arrays(void **state) {
   assert_array_refuses(shape[3] = 31, UDI_E_SHAPE, "patch_size, 8");
 }
 
-#define assert_image_refused(change, expected, part)                                                   \
-  do {                                                                                                 \
-    udi_image images[2] = {drawing.images[0], drawing.images[1]};                                      \
-    udi_image *image = &images[1];                                                                     \
-    int64_t count = 2;                                                                                 \
-    udi_tensor *tensor = UNTOUCHED;                                                                    \
-    change;                                                                                            \
-    (void)image;                                                                                       \
-    assert_fails(udi_model_prepare(have.model, images, count, &tensor, &error), expected, part);       \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                               \
+#define assert_image_refused(change, expected, part)                                             \
+  do {                                                                                           \
+    udi_image images[2] = {drawing.images[0], drawing.images[1]};                                \
+    udi_image* image = &images[1];                                                               \
+    int64_t count = 2;                                                                           \
+    udi_tensor* tensor = UNTOUCHED;                                                              \
+    change;                                                                                      \
+    (void)image;                                                                                 \
+    assert_fails(udi_model_prepare(have.model, images, count, &tensor, &error), expected, part); \
+    assert_ptr_equal(tensor, UNTOUCHED);                                                         \
   } while (0)
 
-static void test_images(void **state) {
+static void test_images(void** state) {
   static struct drawing drawing;
   static const float not_finite[3] = {0, NAN, 0};
   (void)state;
@@ -290,7 +293,8 @@ static void test_images(void **state) {
   assert_image_refused(count = -1, UDI_E_INVALID, "count is -1");
   assert_image_refused(image->data = NULL, UDI_E_INVALID, "images[1]: data is NULL");
   assert_image_refused(image->size = 0, UDI_E_INVALID, "images[1]: size is 0");
-  assert_image_refused(image->size -= 1, UDI_E_SHAPE, "images[1]: size is 6911 bytes, must be 6912: 48 x 48 x 3 of UDI_U8");
+  assert_image_refused(image->size -= 1, UDI_E_SHAPE,
+                       "images[1]: size is 6911 bytes, must be 6912: 48 x 48 x 3 of UDI_U8");
   assert_image_refused(image->dtype = UDI_I64, UDI_E_INVALID, "images[1]: dtype is 4, must be UDI_U8");
   assert_image_refused(image->height = 0, UDI_E_INVALID, "images[1]: height is 0, must be 1 to");
   assert_image_refused(image->width = INT32_MAX, UDI_E_INVALID, "images[1]: width is 2147483647");
@@ -304,27 +308,27 @@ static void test_images(void **state) {
                        UDI_E_INVALID, "images[1]: value 1 is not finite");
 }
 
-#define assert_extract_refuses(change, part)                                                           \
-  do {                                                                                                 \
-    udi_extract_config config;                                                                         \
-    udi_tensor *tensor = UNTOUCHED;                                                                    \
-    udi_extract_config_init(&config, sizeof config);                                                   \
-    change;                                                                                            \
+#define assert_extract_refuses(change, part)                                                                       \
+  do {                                                                                                             \
+    udi_extract_config config;                                                                                     \
+    udi_tensor* tensor = UNTOUCHED;                                                                                \
+    udi_extract_config_init(&config, sizeof config);                                                               \
+    change;                                                                                                        \
     assert_fails(udi_model_extract(have.model, &images, UDI_NCHW, &config, &tensor, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                               \
+    assert_ptr_equal(tensor, UNTOUCHED);                                                                           \
   } while (0)
 
-#define assert_attention_refuses(change, part)                                                         \
-  do {                                                                                                 \
-    udi_attention_config config;                                                                       \
-    udi_tensor *tensor = UNTOUCHED;                                                                    \
-    udi_attention_config_init(&config, sizeof config);                                                 \
-    change;                                                                                            \
+#define assert_attention_refuses(change, part)                                                                       \
+  do {                                                                                                               \
+    udi_attention_config config;                                                                                     \
+    udi_tensor* tensor = UNTOUCHED;                                                                                  \
+    udi_attention_config_init(&config, sizeof config);                                                               \
+    change;                                                                                                          \
     assert_fails(udi_model_attention(have.model, &images, UDI_NCHW, &config, &tensor, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                               \
+    assert_ptr_equal(tensor, UNTOUCHED);                                                                             \
   } while (0)
 
-static void test_extract_and_attention_ranges(void **state) {
+static void test_extract_and_attention_ranges(void** state) {
   static float pixels[3 * SIZE * SIZE];
   const int64_t shape[] = {1, 3, SIZE, SIZE};
   const udi_array images = array_of(pixels, UDI_F32, 4, shape);
@@ -343,35 +347,37 @@ static void test_extract_and_attention_ranges(void **state) {
   assert_attention_refuses((config.source = UDI_ATTENTION_SRS, config.patch_col = -1), "patch_col is -1");
 }
 
-static void test_weights(void **state) {
+static void test_weights(void** state) {
   const int64_t shape[] = {2, 2};
   static const float values[4];
   const udi_array wrong = array_of(values, UDI_F32, 2, shape);
-  udi_tensor *tensor = UNTOUCHED;
-  const char *name = udi_model_param_name(have.model, 0);
+  udi_tensor* tensor = UNTOUCHED;
+  const char* name = udi_model_param_name(have.model, 0);
   (void)state;
   assert_fails(udi_model_param_get(have.model, "no.such.weight", &tensor, &error), UDI_E_NOT_FOUND, "no.such.weight");
   assert_fails(udi_model_param_set(have.model, "no.such.weight", &wrong, &error), UDI_E_NOT_FOUND, "no.such.weight");
-  assert_fails(udi_model_param_set(have.model, name, &wrong, &error), UDI_E_SHAPE, "value.shape is [2, 2], must be [1, 2, 24]");
+  assert_fails(udi_model_param_set(have.model, name, &wrong, &error), UDI_E_SHAPE,
+               "value.shape is [2, 2], must be [1, 2, 24]");
   assert_ptr_equal(tensor, UNTOUCHED);
 }
 
-#define assert_view_config_refused(field, value, part)                                                 \
-  do {                                                                                                 \
-    udi_view_config config = small_view_config();                                                      \
-    udi_views *views = UNTOUCHED;                                                                      \
-    config.field = (value);                                                                            \
+#define assert_view_config_refused(field, value, part)                                                               \
+  do {                                                                                                               \
+    udi_view_config config = small_view_config();                                                                    \
+    udi_views* views = UNTOUCHED;                                                                                    \
+    config.field = (value);                                                                                          \
     assert_fails(udi_views_create(have.context, &config, drawing.images, 2, 0, 0, 0, &views, &error), UDI_E_INVALID, \
-                 #field " ");                                                                          \
-    assert_fails(udi_views_create(have.context, &config, drawing.images, 2, 0, 0, 0, &views, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(views, UNTOUCHED);                                                                \
+                 #field " ");                                                                                        \
+    assert_fails(udi_views_create(have.context, &config, drawing.images, 2, 0, 0, 0, &views, &error), UDI_E_INVALID, \
+                 part);                                                                                              \
+    assert_ptr_equal(views, UNTOUCHED);                                                                              \
   } while (0)
 
-static void test_view_ranges(void **state) {
+static void test_view_ranges(void** state) {
   static struct drawing drawing;
   const udi_view_config config = small_view_config();
-  udi_views *views = UNTOUCHED;
-  udi_tensor *tensor = UNTOUCHED;
+  udi_views* views = UNTOUCHED;
+  udi_tensor* tensor = UNTOUCHED;
   (void)state;
   draw_all(&drawing);
   assert_view_config_refused(global_size, 30, "30");
@@ -401,19 +407,19 @@ static void test_view_ranges(void **state) {
   assert_ptr_equal(tensor, UNTOUCHED);
 }
 
-#define assert_train_config_refused(field, value)                                                              \
-  do {                                                                                                         \
-    udi_train_config config = small_train_config();                                                            \
-    udi_trainer *trainer = UNTOUCHED;                                                                          \
-    config.field = (value);                                                                                    \
+#define assert_train_config_refused(field, value)                                                                 \
+  do {                                                                                                            \
+    udi_train_config config = small_train_config();                                                               \
+    udi_trainer* trainer = UNTOUCHED;                                                                             \
+    config.field = (value);                                                                                       \
     assert_fails(udi_trainer_create(have.context, have.model, &config, &trainer, &error), UDI_E_INVALID, #field); \
-    assert_ptr_equal(trainer, UNTOUCHED);                                                                      \
+    assert_ptr_equal(trainer, UNTOUCHED);                                                                         \
   } while (0)
 
-static void test_train_ranges(void **state) {
-  const udi_views *batch = have.views;
+static void test_train_ranges(void** state) {
+  const udi_views* batch = have.views;
   udi_step_stats stats = {0};
-  udi_model *model = UNTOUCHED;
+  udi_model* model = UNTOUCHED;
   (void)state;
   assert_train_config_refused(precision, UDI_F16);
   assert_train_config_refused(optimizer, 4);
@@ -438,14 +444,15 @@ static void test_train_ranges(void **state) {
   assert_int_equal(udi_trainer_steps(have.trainer), 0);
 }
 
-static void test_handles_of_two_contexts(void **state) {
-  udi_context *other = new_context();
-  udi_views *views = new_views(other, 2);
-  const udi_views *batch = views;
+static void test_handles_of_two_contexts(void** state) {
+  udi_context* other = new_context();
+  udi_views* views = new_views(other, 2);
+  const udi_views* batch = views;
   const udi_train_config config = small_train_config();
-  udi_trainer *trainer = UNTOUCHED;
+  udi_trainer* trainer = UNTOUCHED;
   (void)state;
-  assert_fails(udi_trainer_step(have.trainer, &batch, 1, NULL, &error), UDI_E_INVALID, "views[0] belongs to another context");
+  assert_fails(udi_trainer_step(have.trainer, &batch, 1, NULL, &error), UDI_E_INVALID,
+               "views[0] belongs to another context");
   assert_fails(udi_trainer_create(other, have.model, &config, &trainer, &error), UDI_E_INVALID,
                "model belongs to another context");
   assert_ptr_equal(trainer, UNTOUCHED);
@@ -453,9 +460,9 @@ static void test_handles_of_two_contexts(void **state) {
   udi_context_free(other);
 }
 
-static void test_cuda_that_is_not_there(void **state) {
+static void test_cuda_that_is_not_there(void** state) {
   udi_context_config config;
-  udi_context *context = UNTOUCHED;
+  udi_context* context = UNTOUCHED;
   udi_error error = {0};
   (void)state;
   udi_context_config_init(&config, sizeof config);

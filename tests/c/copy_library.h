@@ -8,11 +8,11 @@
 
 #include "support.h"
 
-typedef udi_status (*create_fn)(const udi_context_config *, udi_context **, udi_error *);
+typedef udi_status (*create_fn)(const udi_context_config*, udi_context**, udi_error*);
 
 static char lonely_folder[] = "/tmp/udi-XXXXXX";
 
-static inline void copy_file(const char *from, const char *to) {
+static inline void copy_file(const char* from, const char* to) {
   char bytes[4096];
   size_t count;
   FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
@@ -23,15 +23,15 @@ static inline void copy_file(const char *from, const char *to) {
 }
 
 /* udi_context_create of the copy. */
-static inline create_fn open_lonely(const char *library) {
+static inline create_fn open_lonely(const char* library) {
   char path[128];
   create_fn create = NULL;
   assert_non_null(mkdtemp(lonely_folder));
   snprintf(path, sizeof path, "%s/libudi.so.0", lonely_folder);
   copy_file(library, path);
-  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   assert_non_null(handle);
-  *(void **)&create = dlsym(handle, "udi_context_create");
+  *(void**)&create = dlsym(handle, "udi_context_create");
   assert_non_null(create);
   return create;
 }

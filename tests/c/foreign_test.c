@@ -3,11 +3,11 @@
 
 #include "support.h"
 
-static const char *stub;
+static const char* stub;
 
-static void test_another_libtorch_is_refused(void **state) {
-  udi_context *context = UNTOUCHED;
-  udi_model *model = UNTOUCHED;
+static void test_another_libtorch_is_refused(void** state) {
+  udi_context* context = UNTOUCHED;
+  udi_model* model = UNTOUCHED;
   (void)state;
   assert_non_null(dlopen(stub, RTLD_NOW | RTLD_LOCAL));
   assert_fails(udi_context_create(NULL, &context, &error), UDI_E_VERSION, "2.12.0");
@@ -18,7 +18,7 @@ static void test_another_libtorch_is_refused(void **state) {
   assert_int_equal(udi_context_create(NULL, &context, NULL), UDI_E_VERSION);
 }
 
-static void test_the_rest_does_nothing(void **state) {
+static void test_the_rest_does_nothing(void** state) {
   (void)state;
   udi_context_free(NULL);
   udi_context_cancel(NULL);
@@ -28,7 +28,7 @@ static void test_the_rest_does_nothing(void **state) {
   assert_int_equal(udi_version(), UDI_VERSION_NUMBER);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_another_libtorch_is_refused),
                                      cmocka_unit_test(test_the_rest_does_nothing)};
   stub = argc == 2 ? argv[1] : "";

@@ -8,12 +8,12 @@
 #include "folder.h"
 
 struct handles {
-  udi_context *context;
-  udi_model *model;
-  udi_views *views;
-  udi_loader *loader;
-  udi_trainer *trainer;
-  udi_tensor *tensor;
+  udi_context* context;
+  udi_model* model;
+  udi_views* views;
+  udi_loader* loader;
+  udi_trainer* trainer;
+  udi_tensor* tensor;
 };
 
 static struct handles make_all(void) {
@@ -27,37 +27,61 @@ static struct handles make_all(void) {
   return h;
 }
 
-static void free_one(struct handles *h, int which) {
+static void free_one(struct handles* h, int which) {
   switch (which) {
-    case 0: udi_context_free(h->context); break;
-    case 1: udi_model_free(h->model); break;
-    case 2: udi_views_free(h->views); break;
-    case 3: udi_loader_free(h->loader); break;
-    case 4: udi_trainer_free(h->trainer); break;
-    case 5: udi_tensor_free(h->tensor); break;
+    case 0:
+      udi_context_free(h->context);
+      break;
+    case 1:
+      udi_model_free(h->model);
+      break;
+    case 2:
+      udi_views_free(h->views);
+      break;
+    case 3:
+      udi_loader_free(h->loader);
+      break;
+    case 4:
+      udi_trainer_free(h->trainer);
+      break;
+    case 5:
+      udi_tensor_free(h->tensor);
+      break;
   }
 }
 
 /* Each handle as the last one: it works although everything else is gone. */
-static void use_one(const struct handles *h, int which) {
-  const udi_views *batch = h->views;
+static void use_one(const struct handles* h, int which) {
+  const udi_views* batch = h->views;
   udi_model_info info = {0};
-  udi_tensor *tensor = NULL;
-  udi_views *views = NULL;
+  udi_tensor* tensor = NULL;
+  udi_views* views = NULL;
   info.struct_size = sizeof info;
   switch (which) {
-    case 0: udi_model_free(new_model(h->context)); break;
-    case 1: udi_tensor_free(extract_tokens(h->model, 0, 1)); break;
-    case 2: assert_works(udi_views_coords(batch, &tensor, &error)); break;
-    case 3: assert_works(udi_loader_next(h->loader, &views, &error)); break;
-    case 4: assert_int_equal(udi_trainer_steps(h->trainer), 0); break;
-    case 5: assert_int_equal(view_of(h->tensor).shape[0], 2); break;
+    case 0:
+      udi_model_free(new_model(h->context));
+      break;
+    case 1:
+      udi_tensor_free(extract_tokens(h->model, 0, 1));
+      break;
+    case 2:
+      assert_works(udi_views_coords(batch, &tensor, &error));
+      break;
+    case 3:
+      assert_works(udi_loader_next(h->loader, &views, &error));
+      break;
+    case 4:
+      assert_int_equal(udi_trainer_steps(h->trainer), 0);
+      break;
+    case 5:
+      assert_int_equal(view_of(h->tensor).shape[0], 2);
+      break;
   }
   udi_tensor_free(tensor);
   udi_views_free(views);
 }
 
-static void test_free_in_any_order(void **state) {
+static void test_free_in_any_order(void** state) {
   (void)state;
   for (int last = 0; last < 6; ++last) {
     for (int backwards = 0; backwards < 2; ++backwards) {
@@ -73,16 +97,16 @@ static void test_free_in_any_order(void **state) {
 }
 
 /* In the child everything is refused, and nothing hangs, frees included. */
-static void test_forked_child(void **state) {
+static void test_forked_child(void** state) {
   struct handles h = make_all();
   int status = 0;
   (void)state;
   const pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) {
-    udi_context *context = NULL;
-    udi_views *views = NULL;
-    const udi_views *batch = h.views;
+    udi_context* context = NULL;
+    udi_views* views = NULL;
+    const udi_views* batch = h.views;
     udi_array array = {0};
     int wrong = 0;
     array.struct_size = sizeof array;
@@ -109,10 +133,10 @@ static size_t bytes_in_use(void) {
 
 static void train_and_extract_once(void) {
   struct handles h = make_all();
-  const udi_views *batch = h.views;
-  udi_views *next = NULL;
+  const udi_views* batch = h.views;
+  udi_views* next = NULL;
   udi_error error;
-  udi_model *copy = NULL;
+  udi_model* copy = NULL;
   assert_int_equal(udi_trainer_step(h.trainer, &batch, 1, NULL, &error), UDI_OK);
   assert_int_equal(udi_loader_next(h.loader, &next, &error), UDI_OK);
   assert_int_equal(udi_trainer_model(h.trainer, UDI_TEACHER, &copy, &error), UDI_OK);
@@ -122,7 +146,7 @@ static void train_and_extract_once(void) {
   for (int i = 0; i < 6; ++i) free_one(&h, i);
 }
 
-static void test_memory_stays_flat(void **state) {
+static void test_memory_stays_flat(void** state) {
   size_t before = 0;
   (void)state;
   for (int i = 0; i < 200; ++i) {
@@ -130,11 +154,12 @@ static void test_memory_stays_flat(void **state) {
     train_and_extract_once();
   }
   const size_t after = bytes_in_use();
-  /* 150 rounds; the smallest thing that one could leak, a handle, would be 150 x 32 bytes. What moves: malloc's caches. */
+  /* 150 rounds; the smallest thing that one could leak, a handle, would be 150 x 32 bytes. What moves: malloc's caches.
+   */
   if (after > before + 150 * 256) fail_msg("%zu bytes in use after 50 rounds, %zu after 200", before, after);
 }
 #else
-static void test_memory_stays_flat(void **state) {
+static void test_memory_stays_flat(void** state) {
   (void)state;
   skip(); /* the sanitizer's own leak check stands here */
 }

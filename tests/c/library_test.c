@@ -3,7 +3,7 @@
 
 #include "support.h"
 
-static void test_versions(void **state) {
+static void test_versions(void** state) {
   char text[32];
   (void)state;
   assert_int_equal(udi_version(), UDI_VERSION_NUMBER);
@@ -12,8 +12,8 @@ static void test_versions(void **state) {
   assert_string_equal(udi_version_string(), text);
 }
 
-static void test_build_info(void **state) {
-  const char *info = udi_build_info();
+static void test_build_info(void** state) {
+  const char* info = udi_build_info();
   (void)state;
   assert_non_null(strstr(info, "\"version\": \""));
   assert_non_null(strstr(info, "\"torch\": \"2.11."));
@@ -21,11 +21,11 @@ static void test_build_info(void **state) {
   assert_ptr_equal(info, udi_build_info());
 }
 
-static void test_status_names(void **state) {
-  static const char *const names[] = {
-      "UDI_OK",        "UDI_E_INVALID", "UDI_E_SHAPE",  "UDI_E_NOT_FOUND",   "UDI_E_IO",
-      "UDI_E_FORMAT",  "UDI_E_VERSION", "UDI_E_MEMORY", "UDI_E_DEVICE",      "UDI_E_UNSUPPORTED",
-      "UDI_E_STATE",   "UDI_E_NONFINITE", "UDI_E_CANCELLED", "UDI_E_CALLBACK", "UDI_E_INTERNAL"};
+static void test_status_names(void** state) {
+  static const char* const names[] = {"UDI_OK",          "UDI_E_INVALID",     "UDI_E_SHAPE",   "UDI_E_NOT_FOUND",
+                                      "UDI_E_IO",        "UDI_E_FORMAT",      "UDI_E_VERSION", "UDI_E_MEMORY",
+                                      "UDI_E_DEVICE",    "UDI_E_UNSUPPORTED", "UDI_E_STATE",   "UDI_E_NONFINITE",
+                                      "UDI_E_CANCELLED", "UDI_E_CALLBACK",    "UDI_E_INTERNAL"};
   (void)state;
   for (udi_status status = UDI_OK; status <= UDI_E_INTERNAL; ++status) {
     assert_string_equal(udi_status_name(status), names[status]);
@@ -35,13 +35,13 @@ static void test_status_names(void **state) {
   assert_string_equal(udi_status_name(INT32_MIN), "unknown status");
 }
 
-static void test_job_schema(void **state) {
+static void test_job_schema(void** state) {
   (void)state;
   assert_int_equal(udi_job_schema()[0], '{');
   assert_non_null(strstr(udi_job_schema(), "\"pretrain\""));
 }
 
-static void test_recipe_is_the_default(void **state) {
+static void test_recipe_is_the_default(void** state) {
   udi_model_config model;
   udi_view_config views;
   udi_train_config train;
@@ -59,7 +59,7 @@ static void test_recipe_is_the_default(void **state) {
   assert_int_equal(train.teacher_temp_warmup_epochs, 30);
 }
 
-static void test_unknown_architecture(void **state) {
+static void test_unknown_architecture(void** state) {
   udi_model_config model = {0};
   (void)state;
   assert_fails(udi_model_config_init(&model, sizeof model, "vit_huge", &error), UDI_E_NOT_FOUND, "vit_huge");
@@ -71,7 +71,7 @@ static void test_unknown_architecture(void **state) {
 }
 
 /* The message is cut between characters, and bytes that are not UTF-8 are replaced. */
-static void test_messages_are_utf8(void **state) {
+static void test_messages_are_utf8(void** state) {
   char name[128];
   udi_model_config model;
   udi_error error;
@@ -87,7 +87,7 @@ static void test_messages_are_utf8(void **state) {
   assert_null(strchr(error.message, 0xE2));
 }
 
-static void test_nothing_of_this_opens_libtorch(void **state) {
+static void test_nothing_of_this_opens_libtorch(void** state) {
   (void)state;
   assert_null(dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD));
 }

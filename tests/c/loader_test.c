@@ -1,22 +1,22 @@
 /* Image sets on disk: order, position, bad files, the log. */
 #include "folder.h"
 
-static uint64_t sum_of_next(udi_loader *loader) {
-  udi_views *views = NULL;
-  udi_tensor *crops = NULL;
+static uint64_t sum_of_next(udi_loader* loader) {
+  udi_views* views = NULL;
+  udi_tensor* crops = NULL;
   uint64_t sum = 0;
   assert_works(udi_loader_next(loader, &views, &error));
   assert_int_equal(udi_views_count(views), 2);
   assert_works(udi_views_crops(views, 1, &crops, &error));
   const udi_array view = view_of(crops);
-  for (int64_t i = 0; i < elements_of(&view); ++i) sum = sum * 1099511628211u + ((uint8_t *)view.data)[i];
+  for (int64_t i = 0; i < elements_of(&view); ++i) sum = sum * 1099511628211u + ((uint8_t*)view.data)[i];
   udi_tensor_free(crops);
   udi_views_free(views);
   return sum;
 }
 
-static void test_position_and_seek(void **state) {
-  udi_context *context = new_context();
+static void test_position_and_seek(void** state) {
+  udi_context* context = new_context();
   udi_loader *one = open_image_folder(context, 1), *four = open_image_folder(context, 4);
   uint64_t sums[7];
   (void)state;
@@ -38,20 +38,20 @@ static void test_position_and_seek(void **state) {
   udi_context_free(context);
 }
 
-#define assert_loader_refuses(path, change, expected, part)                                          \
-  do {                                                                                               \
-    udi_view_config views = small_view_config();                                                     \
-    udi_loader_config config;                                                                        \
-    udi_loader *loader = UNTOUCHED;                                                                  \
-    udi_loader_config_init(&config, sizeof config);                                                  \
-    config.batch_size = 2;                                                                           \
-    change;                                                                                          \
-    assert_fails(udi_loader_open(context, path, &views, &config, &loader, &error), expected, part);  \
-    assert_ptr_equal(loader, UNTOUCHED);                                                             \
+#define assert_loader_refuses(path, change, expected, part)                                         \
+  do {                                                                                              \
+    udi_view_config views = small_view_config();                                                    \
+    udi_loader_config config;                                                                       \
+    udi_loader* loader = UNTOUCHED;                                                                 \
+    udi_loader_config_init(&config, sizeof config);                                                 \
+    config.batch_size = 2;                                                                          \
+    change;                                                                                         \
+    assert_fails(udi_loader_open(context, path, &views, &config, &loader, &error), expected, part); \
+    assert_ptr_equal(loader, UNTOUCHED);                                                            \
   } while (0)
 
-static void test_refusals(void **state) {
-  udi_context *context = new_context();
+static void test_refusals(void** state) {
+  udi_context* context = new_context();
   (void)state;
   assert_loader_refuses("/no/such/folder", (void)0, UDI_E_NOT_FOUND, "/no/such/folder");
   assert_loader_refuses(image_folder, config.batch_size = 0, UDI_E_INVALID, "batch_size");
@@ -66,24 +66,24 @@ static void test_refusals(void **state) {
 }
 
 struct log {
-  udi_context *context;
+  udi_context* context;
   int lines, busy;
   char last[256];
 };
 
 /* May call nothing of its context: finds it busy. */
-static void on_log(void *user, udi_log_level level, const char *message) {
-  struct log *log = user;
+static void on_log(void* user, udi_log_level level, const char* message) {
+  struct log* log = user;
   udi_view_config config = small_view_config();
-  udi_views *views = NULL;
+  udi_views* views = NULL;
   (void)level;
   ++log->lines;
   snprintf(log->last, sizeof log->last, "%s", message);
   if (log->context) log->busy += udi_views_create(log->context, &config, NULL, 0, 0, 0, 0, &views, NULL) == UDI_E_STATE;
 }
 
-static udi_context *new_logging_context(struct log *log, udi_log_level level) {
-  udi_context *context = NULL;
+static udi_context* new_logging_context(struct log* log, udi_log_level level) {
+  udi_context* context = NULL;
   udi_context_config config;
   udi_context_config_init(&config, sizeof config);
   config.log = on_log;
@@ -95,13 +95,13 @@ static udi_context *new_logging_context(struct log *log, udi_log_level level) {
 }
 
 /* An unreadable file is named in the log and another image takes its place; too many end the run. */
-static void test_bad_files_and_the_log(void **state) {
+static void test_bad_files_and_the_log(void** state) {
   struct log loud = {NULL, 0, 0, ""}, quiet = {NULL, 0, 0, ""};
   udi_context *hears = new_logging_context(&loud, UDI_LOG_WARN), *deaf = new_logging_context(&quiet, UDI_LOG_ERROR);
   const udi_view_config view_config = small_view_config();
   udi_loader_config config;
-  udi_views *views = UNTOUCHED;
-  udi_loader *loader = NULL;
+  udi_views* views = UNTOUCHED;
+  udi_loader* loader = NULL;
   char path[64];
   (void)state;
   image_path(0, path);
@@ -109,7 +109,7 @@ static void test_bad_files_and_the_log(void **state) {
   udi_loader_config_init(&config, sizeof config);
   config.batch_size = 6;
   config.max_bad_percent = 50;
-  udi_context *const contexts[] = {hears, deaf};
+  udi_context* const contexts[] = {hears, deaf};
   for (int i = 0; i < 2; ++i) {
     assert_works(udi_loader_open(contexts[i], image_folder, &view_config, &config, &loader, &error));
     assert_works(udi_loader_next(loader, &views, &error));
@@ -133,8 +133,7 @@ static void test_bad_files_and_the_log(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_position_and_seek),
-      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_position_and_seek), cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_bad_files_and_the_log), /* spoils a file */
   };
   return cmocka_run_group_tests(tests, make_image_folder, remove_image_folder);

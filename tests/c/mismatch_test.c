@@ -3,7 +3,7 @@
 
 static const char *library, *foreign_core;
 
-static void test_libtorch_is_found_in_the_process_and_the_core_refused(void **state) {
+static void test_libtorch_is_found_in_the_process_and_the_core_refused(void** state) {
   char folder[128], path[256];
   udi_context *mine = new_context(), *context = UNTOUCHED;
   const create_fn create = open_lonely(library);
@@ -22,14 +22,14 @@ static void test_libtorch_is_found_in_the_process_and_the_core_refused(void **st
 }
 
 /* However often it is opened, and by whatever name: one LibTorch in the process. */
-static void test_one_libtorch(void **state) {
+static void test_one_libtorch(void** state) {
   char line[4096], first[4096] = "";
-  FILE *maps = fopen("/proc/self/maps", "r");
+  FILE* maps = fopen("/proc/self/maps", "r");
   (void)state;
   assert_non_null(maps);
   assert_non_null(dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD));
   while (fgets(line, sizeof line, maps)) {
-    const char *path = strchr(line, '/');
+    const char* path = strchr(line, '/');
     if (!path || !strstr(path, "/libtorch_cpu.so")) continue;
     if (!first[0]) strcpy(first, path);
     assert_string_equal(path, first);
@@ -38,7 +38,7 @@ static void test_one_libtorch(void **state) {
   assert_int_not_equal(first[0], 0);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_libtorch_is_found_in_the_process_and_the_core_refused),
       cmocka_unit_test(test_one_libtorch),

@@ -1,11 +1,11 @@
 /* libudi.so without the libraries it was installed with. missing_test LIBUDI */
 #include "copy_library.h"
 
-static const char *library;
+static const char* library;
 
-static void test_the_places_are_named(void **state) {
+static void test_the_places_are_named(void** state) {
   char place[128];
-  udi_context *context = UNTOUCHED;
+  udi_context* context = UNTOUCHED;
   const create_fn create = open_lonely(library);
   (void)state;
   snprintf(place, sizeof place, "%s/udi/lib", lonely_folder);
@@ -15,7 +15,7 @@ static void test_the_places_are_named(void **state) {
   remove_lonely();
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_places_are_named)};
   library = argc == 2 ? argv[1] : "";
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,50 +4,50 @@
 #include "support.h"
 
 static struct {
-  udi_context *context;
-  udi_model *model;
+  udi_context* context;
+  udi_model* model;
 } have;
 
-static int make_handles(void **state) {
+static int make_handles(void** state) {
   (void)state;
   have.context = new_context();
   have.model = new_model(have.context);
   return 0;
 }
 
-static int free_handles(void **state) {
+static int free_handles(void** state) {
   (void)state;
   udi_model_free(have.model);
   udi_context_free(have.context);
   return 0;
 }
 
-static double largest_difference(const float *a, const float *b, int64_t count) {
+static double largest_difference(const float* a, const float* b, int64_t count) {
   double largest = 0;
   for (int64_t i = 0; i < count; ++i) largest = fmax(largest, fabs((double)a[i] - b[i]));
   return largest;
 }
 
-static void test_tokens_do_not_depend_on_the_batch(void **state) {
-  udi_tensor *all = extract_tokens(have.model, 0, 16);
+static void test_tokens_do_not_depend_on_the_batch(void** state) {
+  udi_tensor* all = extract_tokens(have.model, 0, 16);
   const udi_array together = view_of(all);
   (void)state;
   assert_int_equal(together.ndim, 2);
   assert_int_equal(together.shape[0], 16);
   assert_int_equal(together.shape[1], 48);
   for (int64_t i = 0; i < 16; ++i) {
-    udi_tensor *one = extract_tokens(have.model, i, 1);
+    udi_tensor* one = extract_tokens(have.model, i, 1);
     const udi_array alone = view_of(one);
-    assert_true(largest_difference(alone.data, (float *)together.data + i * 48, 48) < 1e-5);
+    assert_true(largest_difference(alone.data, (float*)together.data + i * 48, 48) < 1e-5);
     udi_tensor_free(one);
   }
-  assert_true(largest_difference(together.data, (float *)together.data + 48, 48) > 1e-2); /* and pictures differ */
+  assert_true(largest_difference(together.data, (float*)together.data + 48, 48) > 1e-2); /* and pictures differ */
   udi_tensor_free(all);
 }
 
-static void test_saved_model_gives_equal_tokens(void **state) {
+static void test_saved_model_gives_equal_tokens(void** state) {
   char path[] = "/tmp/udi-model-XXXXXX";
-  udi_model *loaded = NULL;
+  udi_model* loaded = NULL;
   udi_model_config before = {0}, after = {0};
   const int file = mkstemp(path);
   (void)state;
@@ -68,9 +68,9 @@ static void test_saved_model_gives_equal_tokens(void **state) {
   unlink(path);
 }
 
-static void test_files_that_cannot_be(void **state) {
+static void test_files_that_cannot_be(void** state) {
   char path[] = "/tmp/udi-model-XXXXXX";
-  udi_model *model = UNTOUCHED;
+  udi_model* model = UNTOUCHED;
   const int file = mkstemp(path);
   (void)state;
   assert_int_equal(write(file, "not a model", 11), 11);
@@ -83,14 +83,14 @@ static void test_files_that_cannot_be(void **state) {
   assert_ptr_equal(model, UNTOUCHED);
 }
 
-static void test_shapes_of_tokens(void **state) {
+static void test_shapes_of_tokens(void** state) {
   static const struct {
     udi_token token;
     int32_t blocks, ndim;
     int64_t shape[3];
-  } cases[] = {{UDI_TOKEN_CLS, 1, 2, {2, 24, 0}},         {UDI_TOKEN_CLS_PLUS, 1, 2, {2, 24, 0}},
-               {UDI_TOKEN_BOTH, 1, 2, {2, 48, 0}},        {UDI_TOKEN_PATCH_MEAN, 1, 2, {2, 24, 0}},
-               {UDI_TOKEN_PATCHES, 1, 3, {2, 24, 24}},    {UDI_TOKEN_CLS, 2, 2, {2, 48, 0}},
+  } cases[] = {{UDI_TOKEN_CLS, 1, 2, {2, 24, 0}},      {UDI_TOKEN_CLS_PLUS, 1, 2, {2, 24, 0}},
+               {UDI_TOKEN_BOTH, 1, 2, {2, 48, 0}},     {UDI_TOKEN_PATCH_MEAN, 1, 2, {2, 24, 0}},
+               {UDI_TOKEN_PATCHES, 1, 3, {2, 24, 24}}, {UDI_TOKEN_CLS, 2, 2, {2, 48, 0}},
                {UDI_TOKEN_PATCHES, 2, 3, {2, 24, 48}}};
   static uint8_t pixels[2 * 32 * 48 * 3];
   const int64_t shape[] = {2, 32, 48, 3}; /* 4 x 6 patches: not the model's own grid */
@@ -99,7 +99,7 @@ static void test_shapes_of_tokens(void **state) {
   for (size_t i = 0; i < sizeof pixels; ++i) pixels[i] = (uint8_t)(i * i % 251);
   for (size_t c = 0; c < sizeof cases / sizeof *cases; ++c) {
     udi_extract_config config;
-    udi_tensor *tokens = NULL;
+    udi_tensor* tokens = NULL;
     udi_extract_config_init(&config, sizeof config);
     config.token = cases[c].token;
     config.num_blocks = cases[c].blocks;
@@ -108,13 +108,13 @@ static void test_shapes_of_tokens(void **state) {
     assert_int_equal(view.dtype, UDI_F32);
     assert_int_equal(view.ndim, cases[c].ndim);
     for (int i = 0; i < view.ndim; ++i) assert_int_equal(view.shape[i], cases[c].shape[i]);
-    for (int64_t i = 0; i < elements_of(&view); ++i) assert_true(isfinite(((float *)view.data)[i]));
+    for (int64_t i = 0; i < elements_of(&view); ++i) assert_true(isfinite(((float*)view.data)[i]));
     udi_tensor_free(tokens);
   }
 }
 
 /* The same picture as NHWC, as NCHW, through strides, and as normalised floats. */
-static void test_layouts_and_strides(void **state) {
+static void test_layouts_and_strides(void** state) {
   static uint8_t nhwc[SIZE * SIZE * 3], nchw[3 * SIZE * SIZE];
   static float normalised[3 * SIZE * SIZE];
   const int64_t last[] = {1, SIZE, SIZE, 3}, first[] = {1, 3, SIZE, SIZE};
@@ -122,7 +122,7 @@ static void test_layouts_and_strides(void **state) {
   udi_array images[4] = {array_of(nhwc, UDI_U8, 4, last), array_of(nchw, UDI_U8, 4, first),
                          array_of(nhwc, UDI_U8, 4, first), array_of(normalised, UDI_F32, 4, first)};
   udi_model_config config = {0};
-  udi_tensor *tokens[4];
+  udi_tensor* tokens[4];
   (void)state;
   config.struct_size = sizeof config;
   assert_works(udi_model_get_config(have.model, &config, &error));
@@ -141,12 +141,12 @@ static void test_layouts_and_strides(void **state) {
   for (int i = 0; i < 4; ++i) udi_tensor_free(tokens[i]);
 }
 
-static void test_normalised_rows(void **state) {
+static void test_normalised_rows(void** state) {
   static uint8_t pixels[SIZE * SIZE * 3];
   const int64_t shape[] = {1, SIZE, SIZE, 3};
   const udi_array images = array_of(pixels, UDI_U8, 4, shape);
   udi_extract_config config;
-  udi_tensor *tokens = NULL;
+  udi_tensor* tokens = NULL;
   double length = 0;
   (void)state;
   draw(1, SIZE, pixels);
@@ -154,12 +154,12 @@ static void test_normalised_rows(void **state) {
   config.normalize = 1;
   assert_works(udi_model_extract(have.model, &images, UDI_NHWC, &config, &tokens, &error));
   const udi_array view = view_of(tokens);
-  for (int i = 0; i < 24; ++i) length += pow(((float *)view.data)[i], 2);
+  for (int i = 0; i < 24; ++i) length += pow(((float*)view.data)[i], 2);
   assert_true(fabs(length - 1) < 1e-5);
   udi_tensor_free(tokens);
 }
 
-static void test_attention(void **state) {
+static void test_attention(void** state) {
   static uint8_t pixels[SIZE * SIZE * 3];
   const int64_t shape[] = {1, SIZE, SIZE, 3};
   const udi_array images = array_of(pixels, UDI_U8, 4, shape);
@@ -167,7 +167,7 @@ static void test_attention(void **state) {
   draw(2, SIZE, pixels);
   for (udi_attention source = UDI_ATTENTION_CLS; source <= UDI_ATTENTION_SRS; ++source) {
     udi_attention_config config;
-    udi_tensor *maps = NULL;
+    udi_tensor* maps = NULL;
     udi_attention_config_init(&config, sizeof config);
     config.source = source;
     config.patch_row = 1;
@@ -180,23 +180,24 @@ static void test_attention(void **state) {
     assert_int_equal(view.shape[3], 4);
     for (int head = 0; head < 3; ++head) {
       double sum = 0;
-      for (int i = 0; i < 16; ++i) sum += ((float *)view.data)[head * 16 + i];
-      assert_true(source == UDI_ATTENTION_SRS ? fabs(sum - 1) < 1e-5 : sum > 0.5 && sum < 1); /* without the class tokens */
+      for (int i = 0; i < 16; ++i) sum += ((float*)view.data)[head * 16 + i];
+      assert_true(source == UDI_ATTENTION_SRS ? fabs(sum - 1) < 1e-5
+                                              : sum > 0.5 && sum < 1); /* without the class tokens */
     }
     udi_tensor_free(maps);
   }
 }
 
-static void test_weights_by_name(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = new_model(context);
+static void test_weights_by_name(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = new_model(context);
   udi_model_info info = {0};
   int64_t total = 0;
   (void)state;
   info.struct_size = sizeof info;
   assert_works(udi_model_get_info(model, &info, &error));
   for (int64_t i = 0; i < udi_model_param_count(model); ++i) {
-    udi_tensor *weight = NULL;
+    udi_tensor* weight = NULL;
     assert_works(udi_model_param_get(model, udi_model_param_name(model, i), &weight, &error));
     const udi_array view = view_of(weight);
     total += elements_of(&view);
@@ -204,7 +205,7 @@ static void test_weights_by_name(void **state) {
   }
   assert_int_equal(total, info.num_parameters);
 
-  const char *name = "backbone.backbone.norm.bias";
+  const char* name = "backbone.backbone.norm.bias";
   const int64_t shape[] = {24};
   float bias[24];
   udi_tensor *before = extract_tokens(model, 0, 1), *weight = NULL;
@@ -214,10 +215,10 @@ static void test_weights_by_name(void **state) {
   assert_works(udi_model_param_get(model, name, &weight, &error));
   const udi_array stored = view_of(weight);
   assert_memory_equal(stored.data, bias, sizeof bias);
-  udi_tensor *after = extract_tokens(model, 0, 1);
+  udi_tensor* after = extract_tokens(model, 0, 1);
   const udi_array a = view_of(before), b = view_of(after);
   for (int i = 0; i < 48; ++i) {
-    assert_true(fabs(((float *)b.data)[i] - ((float *)a.data)[i] - 2.5) < 1e-5); /* the bias was 0 */
+    assert_true(fabs(((float*)b.data)[i] - ((float*)a.data)[i] - 2.5) < 1e-5); /* the bias was 0 */
   }
   udi_tensor_free(before);
   udi_tensor_free(after);
@@ -227,7 +228,7 @@ static void test_weights_by_name(void **state) {
 }
 
 /* Pixels of 8 bits stay bytes; others become what extract takes as floats, and mean the same. */
-static void test_prepare(void **state) {
+static void test_prepare(void** state) {
   static uint8_t bytes[48 * 40 * 3];
   static uint16_t words[48 * 40 * 3];
   static float floats[48 * 40 * 3];

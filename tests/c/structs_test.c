@@ -7,7 +7,7 @@ struct newer_model_config {
   int64_t unknown;
 };
 
-static void test_init_fills_what_there_is_room_for(void **state) {
+static void test_init_fills_what_there_is_room_for(void** state) {
   udi_train_config full, part;
   struct newer_model_config newer;
   (void)state;
@@ -17,7 +17,7 @@ static void test_init_fills_what_there_is_room_for(void **state) {
   assert_int_equal(part.struct_size, offsetof(udi_train_config, lr));
   assert_memory_equal(&part.precision, &full.precision,
                       offsetof(udi_train_config, lr) - offsetof(udi_train_config, precision));
-  assert_int_equal(((unsigned char *)&part.lr)[0], 0xAA);
+  assert_int_equal(((unsigned char*)&part.lr)[0], 0xAA);
   memset(&newer, 0xAA, sizeof newer);
   assert_works(udi_model_config_init(&newer.known, sizeof newer, "vit_tiny", &error));
   assert_int_equal(newer.known.struct_size, sizeof newer);
@@ -30,9 +30,9 @@ static void test_init_fills_what_there_is_room_for(void **state) {
   udi_attention_config_init(NULL, 4);
 }
 
-static void test_older_struct_stands_for_the_defaults(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = NULL;
+static void test_older_struct_stands_for_the_defaults(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = NULL;
   udi_model_config config = small_model_config(), found;
   (void)state;
   memset(&found, 0, sizeof found);
@@ -46,9 +46,9 @@ static void test_older_struct_stands_for_the_defaults(void **state) {
   udi_context_free(context);
 }
 
-static void test_newer_struct_may_not_use_what_we_lack(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = NULL;
+static void test_newer_struct_may_not_use_what_we_lack(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = NULL;
   struct newer_model_config newer = {small_model_config(), 0};
   (void)state;
   newer.known.struct_size = sizeof newer;
@@ -61,22 +61,23 @@ static void test_newer_struct_may_not_use_what_we_lack(void **state) {
   udi_context_free(context);
 }
 
-static void test_struct_size_that_is_none(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = UNTOUCHED;
+static void test_struct_size_that_is_none(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = UNTOUCHED;
   udi_model_config config = small_model_config();
   (void)state;
   config.struct_size = 0;
   assert_fails(udi_model_create(context, &config, 0, &model, &error), UDI_E_INVALID, "config.struct_size is 0");
   config.struct_size = 0xFFFFFFFF;
-  assert_fails(udi_model_create(context, &config, 0, &model, &error), UDI_E_VERSION, "config.struct_size is 4294967295");
+  assert_fails(udi_model_create(context, &config, 0, &model, &error), UDI_E_VERSION,
+               "config.struct_size is 4294967295");
   assert_ptr_equal(model, UNTOUCHED);
   udi_context_free(context);
 }
 
-static void test_results_of_any_size(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = new_model(context);
+static void test_results_of_any_size(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = new_model(context);
   struct {
     udi_model_info known;
     int64_t unknown;
@@ -93,7 +94,7 @@ static void test_results_of_any_size(void **state) {
   older.struct_size = offsetof(udi_model_info, num_parameters);
   assert_works(udi_model_get_info(model, &older, &error));
   assert_int_equal(older.include_patch, 1);
-  assert_int_equal(((unsigned char *)&older.num_parameters)[7], 0xAA);
+  assert_int_equal(((unsigned char*)&older.num_parameters)[7], 0xAA);
   older.struct_size = 4;
   assert_fails(udi_model_get_info(model, &older, &error), UDI_E_INVALID, "out.struct_size is 4");
   udi_model_free(model);
@@ -101,9 +102,9 @@ static void test_results_of_any_size(void **state) {
 }
 
 /* An array of udi_image is stepped through by the caller's struct_size, not by ours. */
-static void test_images_of_a_newer_header(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = new_model(context);
+static void test_images_of_a_newer_header(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = new_model(context);
   static struct drawing drawing;
   struct {
     udi_image known;

@@ -16,30 +16,30 @@
 #include "udi.h"
 
 /* The call fails with this status, and its message holds `part`. `call` passes `&error` last. */
-#define assert_fails(call, expected, part)                                                      \
-  do {                                                                                          \
-    udi_error error = {0};                                                                      \
-    const udi_status status = (call);                                                           \
-    if (status != (expected) || error.status != status || !strstr(error.message, part)) {       \
+#define assert_fails(call, expected, part)                                                                  \
+  do {                                                                                                      \
+    udi_error error = {0};                                                                                  \
+    const udi_status status = (call);                                                                       \
+    if (status != (expected) || error.status != status || !strstr(error.message, part)) {                   \
       fail_msg("%s\n  gave %s '%s'\n  wanted %s '...%s...'", #call, udi_status_name(status), error.message, \
-               udi_status_name(expected), part);                                                \
-    }                                                                                           \
+               udi_status_name(expected), part);                                                            \
+    }                                                                                                       \
   } while (0)
 
-#define assert_works(call)                                                                      \
-  do {                                                                                          \
-    udi_error error = {0};                                                                      \
-    const udi_status status = (call);                                                           \
+#define assert_works(call)                                                                               \
+  do {                                                                                                   \
+    udi_error error = {0};                                                                               \
+    const udi_status status = (call);                                                                    \
     if (status != UDI_OK) fail_msg("%s\n  gave %s '%s'", #call, udi_status_name(status), error.message); \
   } while (0)
 
 /* An out-parameter before a call: whatever fails must leave it so. */
-#define UNTOUCHED ((void *)(uintptr_t)0x5EED)
+#define UNTOUCHED ((void*)(uintptr_t)0x5EED)
 
 enum { SIZE = 32, PATCH = 8 };
 
-static inline udi_context *new_context(void) {
-  udi_context *context = NULL;
+static inline udi_context* new_context(void) {
+  udi_context* context = NULL;
   udi_context_config config;
   udi_context_config_init(&config, sizeof config);
   config.num_threads = 2;
@@ -62,9 +62,9 @@ static inline udi_model_config small_model_config(void) {
   return config;
 }
 
-static inline udi_model *new_model(udi_context *context) {
+static inline udi_model* new_model(udi_context* context) {
   const udi_model_config config = small_model_config();
-  udi_model *model = NULL;
+  udi_model* model = NULL;
   assert_works(udi_model_create(context, &config, 1, &model, &error));
   return model;
 }
@@ -82,7 +82,7 @@ static inline udi_view_config small_view_config(void) {
 }
 
 /* Picture number n: two waves whose direction and colour depend on n, [size, size, 3]. */
-static inline void draw(int n, int size, uint8_t *pixels) {
+static inline void draw(int n, int size, uint8_t* pixels) {
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
       const double wave = sin(0.3 * (x * cos(n * 0.7) + y * sin(n * 0.7))), cross = sin(0.11 * (n + 1) * (x - y));
@@ -99,10 +99,10 @@ struct drawing {
   udi_image images[MAX_DRAWN];
 };
 
-static inline void draw_all(struct drawing *drawing) {
+static inline void draw_all(struct drawing* drawing) {
   memset(drawing, 0, sizeof *drawing);
   for (int n = 0; n < MAX_DRAWN; ++n) {
-    udi_image *image = &drawing->images[n];
+    udi_image* image = &drawing->images[n];
     draw(n, 48, drawing->pixels[n]);
     image->struct_size = sizeof *image;
     image->dtype = UDI_U8;
@@ -113,10 +113,10 @@ static inline void draw_all(struct drawing *drawing) {
   }
 }
 
-static inline udi_views *new_views(udi_context *context, int64_t count) {
+static inline udi_views* new_views(udi_context* context, int64_t count) {
   struct drawing drawing;
   const udi_view_config config = small_view_config();
-  udi_views *views = NULL;
+  udi_views* views = NULL;
   draw_all(&drawing);
   assert_works(udi_views_create(context, &config, drawing.images, count, 7, 0, 0, &views, &error));
   return views;
@@ -130,17 +130,17 @@ static inline udi_train_config small_train_config(void) {
   return config;
 }
 
-static inline udi_trainer *new_trainer(udi_context *context) {
+static inline udi_trainer* new_trainer(udi_context* context) {
   const udi_train_config config = small_train_config();
-  udi_model *model = new_model(context);
-  udi_trainer *trainer = NULL;
+  udi_model* model = new_model(context);
+  udi_trainer* trainer = NULL;
   assert_works(udi_trainer_create(context, model, &config, &trainer, &error));
   udi_model_free(model);
   return trainer;
 }
 
 /* A row-major array over the caller's memory; shape must outlive it. */
-static inline udi_array array_of(const void *data, udi_dtype dtype, int32_t ndim, const int64_t *shape) {
+static inline udi_array array_of(const void* data, udi_dtype dtype, int32_t ndim, const int64_t* shape) {
   udi_array array;
   memset(&array, 0, sizeof array);
   array.struct_size = sizeof array;
@@ -148,11 +148,11 @@ static inline udi_array array_of(const void *data, udi_dtype dtype, int32_t ndim
   array.device_type = UDI_CPU;
   array.ndim = ndim;
   array.shape = shape;
-  array.data = (void *)(uintptr_t)data;
+  array.data = (void*)(uintptr_t)data;
   return array;
 }
 
-static inline udi_array view_of(const udi_tensor *tensor) {
+static inline udi_array view_of(const udi_tensor* tensor) {
   udi_array array;
   memset(&array, 0, sizeof array);
   array.struct_size = sizeof array;
@@ -160,14 +160,14 @@ static inline udi_array view_of(const udi_tensor *tensor) {
   return array;
 }
 
-static inline int64_t elements_of(const udi_array *array) {
+static inline int64_t elements_of(const udi_array* array) {
   int64_t count = 1;
   for (int32_t i = 0; i < array->ndim; ++i) count *= array->shape[i];
   return count;
 }
 
 /* Tokens of the first `count` drawn pictures: both class tokens, [count, 48]. */
-static inline udi_tensor *extract_tokens(const udi_model *model, int64_t first, int64_t count) {
+static inline udi_tensor* extract_tokens(const udi_model* model, int64_t first, int64_t count) {
   struct drawing drawing;
   udi_extract_config config;
   udi_tensor *batch = NULL, *tokens = NULL;

@@ -1,17 +1,17 @@
 /* Training in memory, step by step. */
 #include "folder.h"
 
-static udi_step_stats step(udi_trainer *trainer, udi_views *const *views, int64_t count) {
+static udi_step_stats step(udi_trainer* trainer, udi_views* const* views, int64_t count) {
   udi_step_stats stats = {0};
   stats.struct_size = sizeof stats;
-  assert_works(udi_trainer_step(trainer, (const udi_views *const *)views, count, &stats, &error));
+  assert_works(udi_trainer_step(trainer, (const udi_views* const*)views, count, &stats, &error));
   return stats;
 }
 
-static void test_losses_are_finite_and_fall(void **state) {
-  udi_context *context = new_context();
-  udi_trainer *trainer = new_trainer(context);
-  udi_views *views = new_views(context, 8);
+static void test_losses_are_finite_and_fall(void** state) {
+  udi_context* context = new_context();
+  udi_trainer* trainer = new_trainer(context);
+  udi_views* views = new_views(context, 8);
   double first = 0, last = 0;
   (void)state;
   for (int64_t i = 0; i < 12; ++i) {
@@ -30,12 +30,12 @@ static void test_losses_are_finite_and_fall(void **state) {
   udi_context_free(context);
 }
 
-static void test_stats_may_be_left_out(void **state) {
-  udi_context *context = new_context();
+static void test_stats_may_be_left_out(void** state) {
+  udi_context* context = new_context();
   udi_trainer *silent = new_trainer(context), *asked = new_trainer(context);
-  udi_views *views = new_views(context, 4);
+  udi_views* views = new_views(context, 4);
   (void)state;
-  const udi_views *batch = views;
+  const udi_views* batch = views;
   assert_works(udi_trainer_step(silent, &batch, 1, NULL, &error));
   step(asked, &views, 1);
   assert_true(step(silent, &views, 1).loss == step(asked, &views, 1).loss);
@@ -45,17 +45,17 @@ static void test_stats_may_be_left_out(void **state) {
   udi_context_free(context);
 }
 
-static udi_tensor *weight_of(const udi_trainer *trainer, udi_role role, const char *name) {
-  udi_model *model = NULL;
-  udi_tensor *weight = NULL;
+static udi_tensor* weight_of(const udi_trainer* trainer, udi_role role, const char* name) {
+  udi_model* model = NULL;
+  udi_tensor* weight = NULL;
   assert_works(udi_trainer_model(trainer, role, &model, &error));
   assert_works(udi_model_param_get(model, name, &weight, &error));
   udi_model_free(model);
   return weight;
 }
 
-static void assert_equal_models(const udi_trainer *a, const udi_trainer *b, udi_role role) {
-  static const char *const names[] = {"backbone.backbone.blocks.1.attn.qkv.weight", "backbone.attn.proj.weight"};
+static void assert_equal_models(const udi_trainer* a, const udi_trainer* b, udi_role role) {
+  static const char* const names[] = {"backbone.backbone.blocks.1.attn.qkv.weight", "backbone.attn.proj.weight"};
   for (int i = 0; i < 2; ++i) {
     udi_tensor *one = weight_of(a, role, names[i]), *other = weight_of(b, role, names[i]);
     const udi_array x = view_of(one), y = view_of(other);
@@ -66,11 +66,11 @@ static void assert_equal_models(const udi_trainer *a, const udi_trainer *b, udi_
 }
 
 /* Saved with its loader, loaded, and gone on with: the same bits as without the break. */
-static void test_saved_trainer_goes_on_to_the_same_bits(void **state) {
-  udi_context *context = new_context();
+static void test_saved_trainer_goes_on_to_the_same_bits(void** state) {
+  udi_context* context = new_context();
   udi_trainer *trainer = new_trainer(context), *loaded = NULL;
   udi_loader *loader = open_image_folder(context, 2), *other = open_image_folder(context, 1);
-  udi_views *views = NULL;
+  udi_views* views = NULL;
   char path[64];
   (void)state;
   snprintf(path, sizeof path, "%s/checkpoint", image_folder);
@@ -91,7 +91,7 @@ static void test_saved_trainer_goes_on_to_the_same_bits(void **state) {
   assert_equal_models(trainer, loaded, UDI_STUDENT);
   assert_equal_models(trainer, loaded, UDI_TEACHER);
 
-  udi_trainer *none = UNTOUCHED;
+  udi_trainer* none = UNTOUCHED;
   assert_works(udi_trainer_save(trainer, NULL, path, &error));
   assert_fails(udi_trainer_load(context, path, other, &none, &error), UDI_E_NOT_FOUND, "no loader position");
   assert_ptr_equal(none, UNTOUCHED);
@@ -108,11 +108,11 @@ static void test_saved_trainer_goes_on_to_the_same_bits(void **state) {
 }
 
 /* What a file with both weights holds, by role. */
-static void test_roles(void **state) {
-  udi_context *context = new_context();
-  udi_trainer *trainer = new_trainer(context);
-  udi_views *views = new_views(context, 4);
-  const char *name = "backbone.backbone.blocks.1.attn.qkv.weight";
+static void test_roles(void** state) {
+  udi_context* context = new_context();
+  udi_trainer* trainer = new_trainer(context);
+  udi_views* views = new_views(context, 4);
+  const char* name = "backbone.backbone.blocks.1.attn.qkv.weight";
   char path[64];
   (void)state;
   snprintf(path, sizeof path, "%s/checkpoint", image_folder);
@@ -123,8 +123,8 @@ static void test_roles(void **state) {
   const size_t bytes = (size_t)elements_of(&s) * sizeof(float);
   assert_memory_not_equal(s.data, t.data, bytes);
   for (udi_role role = UDI_STUDENT; role <= UDI_TEACHER; ++role) {
-    udi_model *model = NULL;
-    udi_tensor *weight = NULL;
+    udi_model* model = NULL;
+    udi_tensor* weight = NULL;
     assert_works(udi_model_load(context, path, role, &model, &error));
     assert_works(udi_model_param_get(model, name, &weight, &error));
     assert_memory_equal(view_of(weight).data, role == UDI_STUDENT ? s.data : t.data, bytes);
@@ -140,12 +140,12 @@ static void test_roles(void **state) {
 }
 
 /* After a loss that is not finite nothing has moved, and the trainer goes on. */
-static void test_nonfinite_loss(void **state) {
-  udi_context *context = new_context();
-  udi_model *model = new_model(context);
-  udi_trainer *trainer = NULL;
-  udi_views *views = new_views(context, 4);
-  const udi_views *batch = views;
+static void test_nonfinite_loss(void** state) {
+  udi_context* context = new_context();
+  udi_model* model = new_model(context);
+  udi_trainer* trainer = NULL;
+  udi_views* views = new_views(context, 4);
+  const udi_views* batch = views;
   const udi_train_config config = small_train_config();
   const int64_t shape[] = {24};
   float bias[24] = {0};
@@ -166,18 +166,18 @@ static void test_nonfinite_loss(void **state) {
   udi_context_free(context);
 }
 
-static void test_views_that_do_not_fit(void **state) {
-  udi_context *context = new_context();
-  udi_trainer *trainer = new_trainer(context);
+static void test_views_that_do_not_fit(void** state) {
+  udi_context* context = new_context();
+  udi_trainer* trainer = new_trainer(context);
   static struct drawing drawing;
   udi_view_config config = small_view_config();
-  udi_views *views = NULL;
+  udi_views* views = NULL;
   (void)state;
   draw_all(&drawing);
   config.patch_size = 16;
   config.global_size = 48;
   assert_works(udi_views_create(context, &config, drawing.images, 2, 0, 0, 0, &views, &error));
-  const udi_views *batch = views;
+  const udi_views* batch = views;
   assert_fails(udi_trainer_step(trainer, &batch, 1, NULL, &error), UDI_E_SHAPE, "patch");
   assert_int_equal(udi_trainer_steps(trainer), 0);
   udi_views_free(views);

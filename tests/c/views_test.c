@@ -1,7 +1,7 @@
 /* Views of pictures in memory, and of a caller's own crops. */
 #include "support.h"
 
-static void assert_equal_tensors(udi_tensor *a, udi_tensor *b) {
+static void assert_equal_tensors(udi_tensor* a, udi_tensor* b) {
   const udi_array x = view_of(a), y = view_of(b);
   assert_int_equal(x.dtype, y.dtype);
   assert_int_equal(elements_of(&x), elements_of(&y));
@@ -10,21 +10,21 @@ static void assert_equal_tensors(udi_tensor *a, udi_tensor *b) {
   udi_tensor_free(b);
 }
 
-static udi_tensor *crops_of(const udi_views *views, int32_t global) {
-  udi_tensor *crops = NULL;
+static udi_tensor* crops_of(const udi_views* views, int32_t global) {
+  udi_tensor* crops = NULL;
   assert_works(udi_views_crops(views, global, &crops, &error));
   return crops;
 }
 
-static udi_tensor *coords_of(const udi_views *views) {
-  udi_tensor *coords = NULL;
+static udi_tensor* coords_of(const udi_views* views) {
+  udi_tensor* coords = NULL;
   assert_works(udi_views_coords(views, &coords, &error));
   return coords;
 }
 
-static void test_shapes(void **state) {
-  udi_context *context = new_context();
-  udi_views *views = new_views(context, 3);
+static void test_shapes(void** state) {
+  udi_context* context = new_context();
+  udi_views* views = new_views(context, 3);
   const int64_t global_shape[] = {2, 3, 3, SIZE, SIZE}, local_shape[] = {2, 3, 3, SIZE / 2, SIZE / 2};
   udi_tensor *global = crops_of(views, 1), *local = crops_of(views, 0), *coords = coords_of(views);
   const udi_array g = view_of(global), l = view_of(local), c = view_of(coords);
@@ -35,7 +35,7 @@ static void test_shapes(void **state) {
   assert_memory_equal(l.shape, local_shape, sizeof local_shape);
   assert_int_equal(g.dtype, UDI_U8);
   assert_int_equal(c.shape[0] * c.shape[1] * c.shape[2], 4 * 3 * 4);
-  for (int i = 0; i < 48; ++i) assert_true(((float *)c.data)[i] >= 0 && ((float *)c.data)[i] <= 1);
+  for (int i = 0; i < 48; ++i) assert_true(((float*)c.data)[i] >= 0 && ((float*)c.data)[i] <= 1);
   udi_tensor_free(global);
   udi_tensor_free(local);
   udi_tensor_free(coords);
@@ -44,7 +44,7 @@ static void test_shapes(void **state) {
 }
 
 /* An image's draw depends on (seed, epoch, first_sample + i) alone: not on threads, nor on its neighbours. */
-static void test_draws_depend_on_the_sample_alone(void **state) {
+static void test_draws_depend_on_the_sample_alone(void** state) {
   static struct drawing drawing;
   const udi_view_config config = small_view_config();
   udi_context_config serial;
@@ -64,7 +64,7 @@ static void test_draws_depend_on_the_sample_alone(void **state) {
   assert_works(udi_views_create(context, &config, drawing.images + 4, 1, 5, 3, 14, &later, &error));
   udi_tensor *whole = crops_of(a, 1), *alone = crops_of(part, 1), *other = crops_of(later, 1);
   const size_t crop = 3 * SIZE * SIZE;
-  assert_memory_equal((uint8_t *)view_of(whole).data + 4 * crop, view_of(alone).data, crop);
+  assert_memory_equal((uint8_t*)view_of(whole).data + 4 * crop, view_of(alone).data, crop);
   assert_memory_not_equal(view_of(other).data, view_of(alone).data, crop);
   udi_tensor_free(whole);
   udi_tensor_free(alone);
@@ -101,28 +101,29 @@ static void fill_mine(void) {
   }
 }
 
-#define assert_mine(change, check)                                                                          \
-  do {                                                                                                      \
-    udi_view_config config = small_view_config();                                                           \
+#define assert_mine(change, check)                                                                                 \
+  do {                                                                                                             \
+    udi_view_config config = small_view_config();                                                                  \
     udi_array global = array_of(mine.global, UDI_U8, 5, kGlobal), local = array_of(mine.local, UDI_U8, 5, kLocal); \
-    udi_array coords = array_of(mine.coords, UDI_F32, 3, kCoords);                                          \
-    udi_array sample_global = array_of(mine.sample_global, UDI_U8, 2, kSampleGlobal);                       \
-    udi_array sample_local = array_of(mine.sample_local, UDI_U8, 2, kSampleLocal), *locals = &local;        \
-    udi_views *views = UNTOUCHED;                                                                           \
-    fill_mine();                                                                                            \
-    change;                                                                                                 \
-    check;                                                                                                  \
+    udi_array coords = array_of(mine.coords, UDI_F32, 3, kCoords);                                                 \
+    udi_array sample_global = array_of(mine.sample_global, UDI_U8, 2, kSampleGlobal);                              \
+    udi_array sample_local = array_of(mine.sample_local, UDI_U8, 2, kSampleLocal), *locals = &local;               \
+    udi_views* views = UNTOUCHED;                                                                                  \
+    fill_mine();                                                                                                   \
+    change;                                                                                                        \
+    check;                                                                                                         \
   } while (0)
-#define CALL udi_views_from_arrays(context, &config, &global, locals, &coords, &sample_global, &sample_local, &views, &error)
+#define CALL \
+  udi_views_from_arrays(context, &config, &global, locals, &coords, &sample_global, &sample_local, &views, &error)
 
-static void use(udi_context *context, udi_views *views) {
-  const udi_views *batch = views;
+static void use(udi_context* context, udi_views* views) {
+  const udi_views* batch = views;
   udi_tensor *crops = crops_of(views, 1), *places = coords_of(views);
   assert_memory_equal(view_of(crops).data, mine.global, sizeof mine.global);
   assert_memory_equal(view_of(places).data, mine.coords, sizeof mine.coords);
   udi_tensor_free(crops);
   udi_tensor_free(places);
-  udi_trainer *trainer = new_trainer(context);
+  udi_trainer* trainer = new_trainer(context);
   udi_step_stats stats = {0};
   stats.struct_size = sizeof stats;
   assert_works(udi_trainer_step(trainer, &batch, 1, &stats, &error));
@@ -131,18 +132,19 @@ static void use(udi_context *context, udi_views *views) {
   udi_views_free(views);
 }
 
-static void test_callers_crops(void **state) {
-  udi_context *context = new_context();
+static void test_callers_crops(void** state) {
+  udi_context* context = new_context();
   (void)state;
   assert_mine((void)0, assert_works(CALL); use(context, views));
   udi_context_free(context);
 }
 
-static void test_callers_crops_that_do_not_fit(void **state) {
-  udi_context *context = new_context();
+static void test_callers_crops_that_do_not_fit(void** state) {
+  udi_context* context = new_context();
   static const int64_t wrong[] = {2, 2, 3, SIZE, SIZE + 8}, three[] = {3, 2, 3, SIZE / 2, SIZE / 2};
   (void)state;
-  assert_mine(global.shape = wrong, assert_fails(CALL, UDI_E_SHAPE, "global.shape is [2, 2, 3, 32, 40], must be [2, any, any, 32, 32]"));
+  assert_mine(global.shape = wrong,
+              assert_fails(CALL, UDI_E_SHAPE, "global.shape is [2, 2, 3, 32, 40], must be [2, any, any, 32, 32]"));
   assert_mine(global.dtype = UDI_I64, assert_fails(CALL, UDI_E_SHAPE, "global.dtype is UDI_I64"));
   assert_mine(local.shape = three, assert_fails(CALL, UDI_E_SHAPE, "local.shape is [3, 2, 3, 16, 16]"));
   assert_mine(locals = NULL, assert_fails(CALL, UDI_E_INVALID, "local is NULL, and config.local_crops is 2"));
