@@ -106,19 +106,6 @@ class SyntheticPhotos {
   std::string path_;
 };
 
-udi_loader_config loader_settings(const JobHost& host, const JobConfig& config) {
-  udi_loader_config loader;
-  udi_loader_config_init(&loader, sizeof loader);
-  loader.batch_size = int32_t(config.integer("batch_size"));
-  loader.workers = config.integer("workers") ? int32_t(config.integer("workers")) : host.num_threads;
-  loader.channels = int32_t(config.integer("channels"));
-  loader.seed = uint64_t(config.integer("seed"));
-  loader.max_pixels = uint64_t(config.integer("max_pixels"));
-  loader.max_file_bytes = uint64_t(config.integer("max_file_bytes"));
-  loader.max_bad_percent = config.number("max_bad");
-  return loader;
-}
-
 // Milliseconds an image of each part, one after the other on this thread.
 Json data_parts(const ImageSource& source, const JobConfig& config, const udi_view_config& views) {
   const int64_t count = std::min<int64_t>(source.size(), 32);
@@ -154,7 +141,7 @@ Json bench_data(const JobHost& host, JobConfig& config) {
   if (!config.given("data")) photos = std::make_unique<SyntheticPhotos>(uint64_t(config.integer("seed")), 64);
   const std::string path = photos ? photos->path() : config.string("data");
   const ImageSource::Options options = source_settings(config);
-  const udi_loader_config settings = loader_settings(host, config);
+  const udi_loader_config settings = loader_settings(config, host.num_threads);
 
   Loader loader(ImageSource::open(path, options, host.host), views, settings, host.host);
   Views batch;
@@ -212,7 +199,7 @@ Json bench_step(const JobHost& host, JobConfig& config) {
   Views input;
   if (config.given("data")) {
     Loader(ImageSource::open(config.string("data"), source_settings(config), host.host), views,
-           loader_settings(host, config), host.host)
+           loader_settings(config, host.num_threads), host.host)
         .next(input);
   } else {
     std::vector<int64_t> samples;

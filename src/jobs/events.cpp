@@ -112,11 +112,9 @@ EventWriter::EventWriter(const std::string& folder, int64_t first_step) {
     std::string version = event_head(now(), 0);
     put_bytes(&version, 3, "brain.Event:2");
     write(tf_record(version));
-    if (first_step > 0) {
-      std::string start = event_head(now(), first_step);
-      put_bytes(&start, 7, std::string("\x08\x01", 2));  // SessionLog: status = 1 (START)
-      write(tf_record(start));
-    }
+    std::string start = event_head(now(), first_step);
+    put_bytes(&start, 7, std::string("\x08\x01", 2));  // SessionLog: status = 1 (START)
+    write(tf_record(start));
   } catch (...) {
     std::fclose(file_);
     throw;

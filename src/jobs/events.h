@@ -21,8 +21,8 @@ std::string event_record(double wall_time, int64_t step, const Scalars& scalars)
 
 class EventWriter {
  public:
-  // A new events.out.tfevents.* file in folder. first_step: TensorBoard forgets what older files say of steps from
-  // there on, which a run that goes on from a checkpoint does again. UDI_E_IO.
+  // A new events.out.tfevents.* file in folder. TensorBoard forgets what older files there say of steps from first_step
+  // on: a run that goes on from a checkpoint does them again. UDI_E_IO.
   EventWriter(const std::string& folder, int64_t first_step);
   ~EventWriter();
   EventWriter(const EventWriter&) = delete;

@@ -10,9 +10,9 @@
 namespace udi {
 
 struct ModelFileOptions {
-  udi_role role = UDI_TEACHER;     // where the file holds both
+  udi_role role = UDI_TEACHER;       // where the file holds both
   int32_t heads = 0, srs_heads = 0;  // where the file does not tell; 0: not given
-  bool partial = false;            // tensors may be missing, extra or misshapen
+  bool partial = false;              // tensors may be missing, extra or misshapen
 };
 
 struct ModelFile {
@@ -21,15 +21,15 @@ struct ModelFile {
   std::vector<std::string> notes;  // in words: what was left out, what is missing
 };
 
-// Missing, extra or misshapen tensors are UDI_E_FORMAT that lists them, unless options.partial. A file without a projection
-// head gives a model with the smallest one, drawn at random: extraction and attention do not use it.
+// Missing, extra or misshapen tensors are UDI_E_FORMAT that lists them, unless options.partial. A file without a
+// projection head gives a model with the smallest one, drawn at random: extraction and attention do not use it.
 ModelFile open_model_file(const std::string& path, const ModelFileOptions& options, at::Device device);
 
 // The model alone; the notes go to the log.
 Model open_model(const Host& host, const std::string& path, const ModelFileOptions& options, at::Device device);
 
-// Copies the weights of `from` that `to` has in the same shape; returns the names of those of `to` that got none, each with
-// the reason.
+// Copies the weights of `from` that `to` has in the same shape; returns the names of those of `to` that got none, each
+// with the reason.
 std::vector<std::string> copy_weights(const Model& from, Model* to);
 
 }  // namespace udi

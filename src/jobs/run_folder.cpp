@@ -20,7 +20,8 @@ std::vector<Json> parse_lines(const std::string& content) {
   for (size_t begin = 0; begin < content.size();) {
     const size_t end = content.find('\n', begin);
     if (end == std::string::npos) break;
-    Json line = Json::parse(content.begin() + std::ptrdiff_t(begin), content.begin() + std::ptrdiff_t(end), nullptr, false);
+    Json line =
+        Json::parse(content.begin() + std::ptrdiff_t(begin), content.begin() + std::ptrdiff_t(end), nullptr, false);
     if (line.is_object() && line.contains("step") && line["step"].is_number_integer()) lines.push_back(std::move(line));
     begin = end + 1;
   }

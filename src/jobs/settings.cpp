@@ -156,4 +156,17 @@ DecodeLimits decode_settings(const JobConfig& config) {
   return limits;
 }
 
+udi_loader_config loader_settings(const JobConfig& config, int num_threads) {
+  udi_loader_config loader;
+  udi_loader_config_init(&loader, sizeof loader);
+  loader.batch_size = int32_t(config.integer("batch_size"));
+  loader.workers = config.integer("workers") ? int32_t(config.integer("workers")) : num_threads;
+  loader.channels = int32_t(config.integer("channels"));
+  loader.seed = uint64_t(config.integer("seed"));
+  loader.max_pixels = uint64_t(config.integer("max_pixels"));
+  loader.max_file_bytes = uint64_t(config.integer("max_file_bytes"));
+  loader.max_bad_percent = config.number("max_bad");
+  return loader;
+}
+
 }  // namespace udi

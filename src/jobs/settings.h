@@ -22,4 +22,7 @@ udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch);
 ImageSource::Options source_settings(const JobConfig& config);
 DecodeLimits decode_settings(const JobConfig& config);
 
+// Of the loader. num_threads: where option workers is 0.
+udi_loader_config loader_settings(const JobConfig& config, int num_threads);
+
 }  // namespace udi

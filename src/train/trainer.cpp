@@ -38,6 +38,14 @@ std::string names_of(const std::vector<int64_t>& samples) {
 
 }  // namespace
 
+int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config& config, at::Device device,
+                           int64_t global_size) {
+  if (config.micro_batch > 0) return config.micro_batch;
+  if (!device.is_cpu()) return std::numeric_limits<int64_t>::max() / 2;
+  const int64_t grid = global_size / model.patch_size;
+  return std::max<int64_t>(1, kTokensAtOnce / (2 * (grid * grid + model.class_tokens)));
+}
+
 struct Trainer::Sums {
   std::array<double, kParts> parts{};
   double entropy = 0;  // of the targets of cls
@@ -217,13 +225,6 @@ at::Tensor Trainer::drop_path(const Chunk& chunk, int64_t first_crop, int64_t cr
 }
 
 // ---- What is asked of it -----------------------------------------------------------------------------------------
-
-int64_t Trainer::micro_batch(const Views& views) const {
-  if (config_.micro_batch > 0) return config_.micro_batch;
-  if (!student_.device().is_cpu()) return std::numeric_limits<int64_t>::max() / 2;
-  const int64_t grid = views.global_size / views.patch_size;
-  return std::max<int64_t>(1, kTokensAtOnce / (2 * (grid * grid + model_config_.class_tokens)));
-}
 
 void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, const Sums& sums,
                          const GradientNorms& norms, udi_step_stats* stats) const {

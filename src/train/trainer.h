@@ -16,6 +16,10 @@
 
 namespace udi {
 
+// Images that are worked on at once: config.micro_batch, or what suits the device for crops of global_size pixels.
+int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config& config, at::Device device,
+                           int64_t global_size);
+
 class Trainer {
  public:
   // Student and teacher start as copies of model, on its device. Checks config.
@@ -33,8 +37,9 @@ class Trainer {
   // A copy of the weights as they are now.
   Model model(udi_role role) const;
 
-  // Images that are worked on at once: config.micro_batch, or what suits the device.
-  int64_t micro_batch(const Views& views) const;
+  int64_t micro_batch(const Views& views) const {
+    return chosen_micro_batch(model_config_, config_, student_.device(), views.global_size);
+  }
 
   // What a checkpoint holds: every tensor of the run under its name there (handles, to read from and to copy into) and
   // the rest as JSON. restore() takes the rest back, after the tensors; `path` is for its messages (UDI_E_FORMAT).

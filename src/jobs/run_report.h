@@ -1,0 +1,16 @@
+// The report page of a training run: its log, and attention maps of a dozen images.
+#pragma once
+
+#include <string>
+
+#include "jobs/jobs.h"
+#include "jobs/run_folder.h"
+#include "model/model.h"
+
+namespace udi {
+
+// result: of the run so far, shown at the top of the page.
+void write_run_report(const JobHost& host, const JobConfig& config, const RunFolder& folder, const Model& teacher,
+                      const Json& result, const std::string& path);
+
+}  // namespace udi
