@@ -34,8 +34,9 @@ void Pace::advance(int64_t units, int64_t images, double loss) {
 
 std::string run_job(const JobHost& host, const std::string& name, const std::string& config_json) {
   static const std::map<std::string, Json (*)(const JobHost&, JobConfig&)> jobs = {
-      {"pretrain", run_pretrain},   {"extract", run_extract}, {"knn", run_knn},
-      {"attention", run_attention}, {"bench", run_bench},     {"demo-data", run_demo_data}};
+      {"pretrain", run_pretrain}, {"extract", run_extract}, {"knn", run_knn},     {"attention", run_attention},
+      {"inspect", run_inspect},   {"convert", run_convert}, {"bench", run_bench}, {"demo-data", run_demo_data},
+  };
   JobConfig config(name, config_json);
   return jobs.at(name)(host, config).dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -74,7 +74,7 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
   log.log(UDI_LOG_INFO, "model:     width ", m.embed_dim, ", ", m.depth, " blocks, ", m.heads, " heads, patches of ",
           m.patch_size, ", ", m.out_dim, " prototypes; ", count_text(plan.parameters), " parameters, ",
           count_text(plan.backbone_parameters), " of them in the backbone");
-  log.log(UDI_LOG_INFO, "run:       ", t.total_steps, " steps of ", per_step, " images, ", t.steps_per_epoch,
+  log.log(UDI_LOG_INFO, "run:       ", plan.steps, " steps of ", per_step, " images, ", t.steps_per_epoch,
           " steps an epoch; learning rate up to ", t.lr, " in ", t.warmup_steps, " steps");
   int64_t sum = 0;
   std::string list;
@@ -91,7 +91,7 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
             " are free: a smaller micro_batch, batch_size or out_dim takes less");
   }
   return {{"images", plan.images},         {"images_a_step", per_step},
-          {"steps", t.total_steps},        {"steps_per_epoch", t.steps_per_epoch},
+          {"steps", plan.steps},           {"steps_per_epoch", t.steps_per_epoch},
           {"parameters", plan.parameters}, {"backbone_parameters", plan.backbone_parameters},
           {"memory_bytes", sum},           {"memory", memory}};
 }

@@ -13,7 +13,7 @@ struct RunPlan {
   udi_model_config model;
   udi_view_config views;
   udi_train_config train;
-  int64_t images = 0, batch_size = 0, accumulate = 1;
+  int64_t images = 0, steps = 0, batch_size = 0, accumulate = 1;
   int64_t parameters = 0, backbone_parameters = 0;
   int64_t micro_batch = 0;  // images worked on at once
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 
 #include "data/loader.h"
 #include "jobs/features.h"
@@ -17,6 +18,8 @@
 namespace udi {
 namespace {
 
+// ---- Where a run starts --------------------------------------------------------------------------------------------
+
 // A model with new weights, or those of --init.
 Model first_model(const JobHost& host, const JobConfig& config, const RunPlan& plan) {
   Model model(plan.model, host.device);
@@ -27,8 +30,7 @@ Model first_model(const JobHost& host, const JobConfig& config, const RunPlan& p
   options.heads = plan.model.heads;
   options.srs_heads = plan.model.srs_heads;
   options.partial = config.flag("partial");
-  const Model given = open_model(host.host, path, options, host.device);
-  const auto left = copy_weights(given, &model);
+  const auto left = copy_weights(open_model(host.host, path, options, host.device), &model);
   for (const auto& line : left) host.host.log(UDI_LOG_WARN, path, ": ", line);
   check(left.empty() || options.partial, UDI_E_FORMAT, path, ": ", left.size(), " tensors do not fit, the first is ",
         left.empty() ? "" : left[0], "; --partial takes the others");
@@ -36,23 +38,30 @@ Model first_model(const JobHost& host, const JobConfig& config, const RunPlan& p
 }
 
 // The trainer of the checkpoint that `resume` means, or null: start anew.
-std::unique_ptr<Trainer> resumed(const JobHost& host, const JobConfig& config, const RunFolder& folder) {
+std::unique_ptr<Trainer> resumed(const JobHost& host, const JobConfig& config, const RunPlan& plan,
+                                 const RunFolder& folder) {
   const std::string resume = config.string("resume");
   if (resume == "never" || (resume == "auto" && !folder.has_checkpoint())) return nullptr;
   LoadedCheckpoint loaded =
       load_checkpoint(resume == "auto" ? folder.checkpoint() : resume, host.device, resume == "auto");
   if (!loaded.damage.empty()) host.host.log(UDI_LOG_WARN, loaded.damage, "; going on from ", loaded.path);
-  check(loaded.extra.is_object() && loaded.extra.contains("config"), UDI_E_FORMAT, loaded.path,
+  const auto& extra = loaded.extra;
+  check(extra.is_object() && extra.contains("config") && extra.contains("images"), UDI_E_FORMAT, loaded.path,
         " was not written by pretrain; --init starts from its weights");
-  const auto changed = differences("pretrain", Json(loaded.extra["config"]), config.values());
+  std::vector<std::string> changed = differences("pretrain", Json(extra["config"]), config.values());
+  if (extra["images"] != plan.images)
+    changed.push_back(text("images: ", extra["images"], " before, ", plan.images, " now"));
   std::string list;
   for (const auto& line : changed) list += (list.empty() ? "" : "; ") + line;
-  check(changed.empty(), UDI_E_INVALID, loaded.path, " was made by another configuration: ", list,
+  check(changed.empty(), UDI_E_STATE, loaded.path, " was made by another configuration: ", list,
         ". Give the same options to go on, another --out, or --resume never to start anew");
+  host.host.log(UDI_LOG_INFO, "going on after step ", loaded.trainer->steps(), " of ", config.integer("steps"));
   return std::move(loaded.trainer);
 }
 
-Json line_of(const udi_step_stats& stats, int64_t epoch, double images_per_second) {
+// ---- What is written about a step ----------------------------------------------------------------------------------
+
+Json line_of(const udi_step_stats& stats, int64_t epoch, const Pace& pace) {
   Json line = {{"step", stats.step}, {"epoch", epoch}};
   const std::pair<const char*, double> values[] = {{"loss", stats.loss},
                                                    {"global_cls", stats.global_cls},
@@ -73,25 +82,44 @@ Json line_of(const udi_step_stats& stats, int64_t epoch, double images_per_secon
                                                    {"kl", stats.kl},
                                                    {"valid_share", stats.valid_share},
                                                    {"feature_std", stats.feature_std},
-                                                   {"images_per_second", images_per_second}};
+                                                   {"images_per_second", pace.images_per_second()},
+                                                   {"eta_seconds", pace.eta_seconds()}};
   for (const auto& [name, value] : values) {
     if (std::isfinite(value)) line[name] = value;
   }
   return line;
 }
 
+// A loss that is not finite: the images it came from are where to look.
+[[noreturn]] void name_inputs(const Host& host, const ImageSource& source, const std::vector<Views>& batch,
+                              const Error& error) {
+  std::string list;
+  int64_t count = 0;
+  for (const Views& views : batch) {
+    for (const int64_t sample : views.sample) {
+      host.log(UDI_LOG_ERROR, "in the step that is not finite: ", source.name(sample));
+      if (count++ < 4) list += (list.empty() ? "" : ", ") + source.name(sample);
+    }
+  }
+  fail(UDI_E_NONFINITE, error.message, ". Its images, all of them in the log: ", list, count > 4 ? ", ..." : "",
+       ". The last checkpoint is untouched");
+}
+
+// ---- The run -------------------------------------------------------------------------------------------------------
+
 // When a run does what besides steps.
 class Diary {
  public:
-  Diary(const JobConfig& config, const udi_train_config& train) : config_(config), total_(train.total_steps) {
+  Diary(const JobConfig& config, const udi_train_config& train) : config_(config), total_(config.integer("steps")) {
     save_steps_ = config.given("save_steps") ? config.integer("save_steps") : train.steps_per_epoch;
     knn_steps_ = config.given("knn_every") ? config.integer("knn_every") : train.steps_per_epoch;
   }
+  int64_t total() const { return total_; }
   bool log(int64_t step) const { return step % config_.integer("log_steps") == 0 || step + 1 == total_; }
   bool knn(int64_t done) const { return done == 0 || done == total_ || (knn_steps_ > 0 && done % knn_steps_ == 0); }
   bool save(int64_t done) const {
     const double minutes = config_.number("save_minutes");
-    return done == total_ || (save_steps_ > 0 && done % save_steps_ == 0) ||
+    return (save_steps_ > 0 && done % save_steps_ == 0) ||
            (minutes > 0 && std::chrono::duration<double>(Clock::now() - saved_).count() >= 60 * minutes);
   }
   void saved() { saved_ = Clock::now(); }
@@ -106,7 +134,7 @@ class Diary {
 class Run {
  public:
   Run(const JobHost& host, const JobConfig& config, const RunPlan& plan, RunFolder& folder, Trainer& trainer,
-      Loader& loader)
+      Loader& loader, bool is_saved)
       : host_(host),
         plan_(plan),
         config_(config),
@@ -115,42 +143,45 @@ class Run {
         loader_(loader),
         watch_(config),
         diary_(config, plan.train),
-        monitor_(plan.model, plan.train) {}
+        monitor_(plan.model, plan.train),
+        saved_(is_saved ? trainer.steps() : -1),
+        pace_(host, "pretrain", diary_.total(), trainer.steps()) {}
 
   void train() {
     loader_.seek(trainer_.steps() * plan_.accumulate);
     folder_.open_log(trainer_.steps());
-    Pace pace(host_, "pretrain", plan_.train.total_steps, trainer_.steps());
-    int64_t saved = -1;
     try {
-      while (true) {
-        const int64_t done = trainer_.steps();
-        if (watch_.on() && diary_.knn(done)) {
-          evaluate();
-          pace.skip();
-        }
-        if (done == plan_.train.total_steps) break;
-        step(pace);
-        if (diary_.save(trainer_.steps())) {
-          save();
-          saved = trainer_.steps();
-          pace.skip();
-        }
+      evaluate_if_due();
+      while (trainer_.steps() < diary_.total()) {
+        step();
+        if (diary_.save(trainer_.steps()) || trainer_.steps() == diary_.total()) save();
+        evaluate_if_due();
       }
+      save();
     } catch (const Error& error) {
       // Asked to stop: keep what is done. After any other error the last good checkpoint stays as it is.
-      const bool asked = error.status == UDI_E_CANCELLED || error.status == UDI_E_CALLBACK;
-      if (asked && trainer_.steps() > 0 && saved != trainer_.steps()) save();
+      if (error.status != UDI_E_CANCELLED && error.status != UDI_E_CALLBACK) throw;
+      save();
+      host_.host.log(UDI_LOG_INFO, "stopped after step ", trainer_.steps(), " of ", diary_.total(),
+                     "; the same command goes on from there");
       throw;
     }
   }
 
-  const Json& last() const { return last_; }
-  const Json& knn_before() const { return knn_before_; }
-  const Json& knn_after() const { return knn_after_; }
+  // What there is to say of the run at its end.
+  void write_result(Json* result) const {
+    (*result)["steps_done"] = trainer_.steps();
+    (*result)["bad_images"] = loader_.bad_images();
+    (*result)["seconds"] = pace_.total_seconds();
+    for (const char* field : {"loss", "teacher_entropy", "feature_std", "images_per_second"}) {
+      if (last_.contains(field)) (*result)[field] = last_[field];
+    }
+    for (const auto& [name, value] : knn_before_.items()) (*result)[name + "_before"] = value;
+    for (const auto& [name, value] : knn_after_.items()) (*result)[name] = value;
+  }
 
  private:
-  void step(Pace& pace) {
+  void step() {
     std::vector<const Views*> given;
     views_.resize(size_t(plan_.accumulate));
     for (Views& views : views_) {
@@ -158,26 +189,40 @@ class Run {
       given.push_back(&views);
     }
     udi_step_stats stats{};
-    trainer_.step(given, host_.host, &stats);
-    for (const auto& words : monitor_.see(stats)) host_.host.log(UDI_LOG_WARN, words);
-    pace.advance(1, plan_.batch_size * plan_.accumulate, stats.loss);
-    if (!diary_.log(stats.step)) return;
-    last_ = line_of(stats, stats.step / plan_.train.steps_per_epoch, pace.images_per_second());
-    folder_.log(last_);
+    try {
+      trainer_.step(given, host_.host, &stats);
+    } catch (const Error& error) {
+      if (error.status == UDI_E_NONFINITE) name_inputs(host_.host, loader_.source(), views_, error);
+      throw;
+    }
+    for (const auto& words : monitor_.see(stats)) {
+      host_.host.log(UDI_LOG_WARN, words);
+      folder_.log({{"step", stats.step}, {"warning", words}});
+    }
+    if (diary_.log(stats.step)) {
+      last_ = line_of(stats, stats.step / plan_.train.steps_per_epoch, pace_);
+      folder_.log(last_);
+    }
+    pace_.advance(1, plan_.batch_size * plan_.accumulate, stats.loss);
   }
 
-  void evaluate() {
+  void evaluate_if_due() {
+    if (!watch_.on() || !diary_.knn(trainer_.steps())) return;
     knn_after_ = watch_.measure(host_, trainer_.model(UDI_TEACHER));
     if (trainer_.steps() == 0) knn_before_ = knn_after_;
     Json line = {{"step", trainer_.steps()}};
     line.update(knn_after_);
     folder_.log(line);
+    pace_.skip();
   }
 
   void save() {
-    folder_.save(trainer_, {{"config", config_.values()}, {"position", trainer_.steps() * plan_.accumulate}},
+    if (saved_ == trainer_.steps()) return;
+    folder_.save(trainer_, {{"config", nlohmann::json(config_.values())}, {"images", plan_.images}},
                  config_.integer("keep"));
+    saved_ = trainer_.steps();
     diary_.saved();
+    pace_.skip();
   }
 
   const JobHost& host_;
@@ -190,6 +235,8 @@ class Run {
   Diary diary_;
   CollapseMonitor monitor_;
   std::vector<Views> views_;
+  int64_t saved_;  // steps in the newest checkpoint; -1: there is none
+  Pace pace_;
   Json last_ = Json::object(), knn_before_ = Json::object(), knn_after_ = Json::object();
 };
 
@@ -204,10 +251,13 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   check(plan.views.global_size == plan.model.image_size, UDI_E_INVALID, "global_size: ", plan.views.global_size,
         " must be image_size, ", plan.model.image_size);
   KnnWatch{config};  // names what is missing before anything starts
+  // The run's own name of its data: it does not change with the folder that the command is given in.
+  config.set("data", std::filesystem::absolute(config.string("data")).lexically_normal().string());
   Loader loader(ImageSource::open(config.string("data"), source_settings(config), host.host), plan.views,
                 loader_settings(config, host.num_threads), host.host);
   plan.images = loader.source().size();
   plan.train = train_settings(config, loader.steps_per_epoch());
+  plan.steps = config.integer("steps");
   plan.micro_batch =
       std::min(plan.batch_size, chosen_micro_batch(plan.model, plan.train, host.device, plan.views.global_size));
   for (const ParameterInfo& info : parameter_layout(plan.model)) {
@@ -221,25 +271,16 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   }
 
   RunFolder folder(config.string("out"));
-  std::unique_ptr<Trainer> trainer = resumed(host, config, folder);
-  if (trainer) {
-    host.host.log(UDI_LOG_INFO, "going on after ", trainer->steps(), " of ", plan.train.total_steps, " steps");
-  } else {
-    trainer = std::make_unique<Trainer>(first_model(host, config, plan), plan.train);
-  }
+  std::unique_ptr<Trainer> trainer = resumed(host, config, plan, folder);
+  const bool goes_on = trainer != nullptr;
+  if (!goes_on) trainer = std::make_unique<Trainer>(first_model(host, config, plan), plan.train);
   folder.write_config(config.values());
-  Run run(host, config, plan, folder, *trainer, loader);
+  Run run(host, config, plan, folder, *trainer, loader, goes_on && config.string("resume") == "auto");
   run.train();
 
   result["out"] = config.string("out");
   result["checkpoint"] = folder.checkpoint();
-  result["steps_done"] = trainer->steps();
-  result["bad_images"] = loader.bad_images();
-  for (const char* field : {"loss", "teacher_entropy", "feature_std", "images_per_second"}) {
-    if (run.last().contains(field)) result[field] = run.last()[field];
-  }
-  for (const auto& [name, value] : run.knn_before().items()) result[name + "_before"] = value;
-  for (const auto& [name, value] : run.knn_after().items()) result[name] = value;
+  run.write_result(&result);
   if (config.given("report")) {
     const std::string report = config.string("report");
     write_run_report(host, config, folder, trainer->model(UDI_TEACHER), result, report);

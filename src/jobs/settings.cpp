@@ -115,7 +115,8 @@ udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch) {
   train.loss_reduction = config.choice("loss_reduction");
   train.micro_batch = int32_t(config.integer("micro_batch"));
   train.steps_per_epoch = std::max<int64_t>(1, batches_per_epoch / accumulate);
-  train.total_steps = steps_of(config, "steps", "epochs", train.steps_per_epoch);
+  // A run of no step writes the untrained model; schedules want one step at least.
+  train.total_steps = std::max<int64_t>(1, steps_of(config, "steps", "epochs", train.steps_per_epoch));
   train.warmup_steps = steps_of(config, "warmup_steps", "warmup_epochs", train.steps_per_epoch);
   train.freeze_last_layer_steps =
       steps_of(config, "freeze_last_layer_steps", "freeze_last_layer_epochs", train.steps_per_epoch);
@@ -165,6 +166,7 @@ udi_loader_config loader_settings(const JobConfig& config, int num_threads) {
   loader.seed = uint64_t(config.integer("seed"));
   loader.max_pixels = uint64_t(config.integer("max_pixels"));
   loader.max_file_bytes = uint64_t(config.integer("max_file_bytes"));
+  loader.max_cache_bytes = uint64_t(config.integer("max_cache_bytes"));
   loader.max_bad_percent = config.number("max_bad");
   return loader;
 }
