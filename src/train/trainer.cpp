@@ -1,15 +1,17 @@
 #include "train/trainer.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/error.h"
-#include "train/drop_path.h"
 
 namespace udi {
 namespace {
 
-constexpr int64_t kTokensAtOnce = 8 * 198;  // of global crops on the CPU: enough to fill the cores, little to keep
+constexpr int64_t kTokensAtOnce = 8 * 198;  // of global crops in a strand on the CPU: enough for large products, little to keep
 
 at::ScalarType precision_of(const Model& model, const udi_train_config& config) {
   check_train_config(config);
@@ -18,22 +20,6 @@ at::ScalarType precision_of(const Model& model, const udi_train_config& config) 
 
 Parameters copy_of(const Model& model, const udi_train_config& config) {
   return model.weights.to(model.weights.dtype(), precision_of(model, config), model.weights.device());
-}
-
-std::unique_ptr<Srs> make_srs(const udi_model_config& config, const Parameters& weights) {
-  return config.include_patch ? std::make_unique<Srs>(config, weights) : nullptr;
-}
-
-at::Tensor rows_at(const at::Tensor& rows, const std::vector<int64_t>& place) {
-  return rows.index_select(0, at::tensor(place, at::kLong).to(rows.device()));
-}
-
-// "1 of the step's samples: 17, 18, 19 and 5 more"
-std::string names_of(const std::vector<int64_t>& samples) {
-  std::string names;
-  for (size_t i = 0; i < samples.size() && i < 8; ++i) names += (i ? ", " : "") + std::to_string(samples[i]);
-  if (samples.size() > 8) names += text(" and ", samples.size() - 8, " more");
-  return names;
 }
 
 }  // namespace
@@ -46,13 +32,6 @@ int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config
   return std::max<int64_t>(1, kTokensAtOnce / (2 * (grid * grid + model.class_tokens)));
 }
 
-struct Trainer::Sums {
-  std::array<double, kParts> parts{};
-  double entropy = 0;  // of the targets of cls
-  CenterSums centers;
-  at::Tensor feature, feature2;  // [D]: of normalised cls tokens and their squares
-};
-
 Trainer::Trainer(const Model& model, const udi_train_config& config)
     : model_config_(model.config),
       config_(config),
@@ -62,12 +41,6 @@ Trainer::Trainer(const Model& model, const udi_train_config& config)
       centers_(at::zeros({num_levels(model.config), model.config.out_dim}, student_.flat.options())),
       optimizer_(config, student_),
       objective_(model.config, config),
-      student_vit_(model.config, student_),
-      teacher_vit_(model.config, teacher_),
-      student_srs_(make_srs(model.config, student_)),
-      teacher_srs_(make_srs(model.config, teacher_)),
-      student_head_(model.config, student_),
-      teacher_head_(model.config, teacher_),
       student_prototypes_(at::empty_like(student_.head.weight_v)),
       teacher_prototypes_(at::empty_like(student_.head.weight_v)) {}
 
@@ -78,17 +51,11 @@ void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi
   const BatchTotals totals = totals_of(views);
   const ScheduleValues now = schedule_at(config_, steps_);
 
-  // All images, some at a time. What they are divided by is known, so gradients and sums simply add up.
-  grads_.flat.zero_();
   prototype_weights(student_.head, student_prototypes_);
   prototype_weights(teacher_.head, teacher_prototypes_);
   const Prototypes prototypes{student_prototypes_, teacher_prototypes_, centers_, config_.student_temp,
                               now.teacher_temp};
-  Sums sums;
-  for (const Chunk& chunk : make_chunks(views, micro_batch(*views[0]))) {
-    host.check_cancel();
-    learn(chunk, totals, prototypes, sums);
-  }
+  const StrandSums sums = learn(views, totals, prototypes, host);
   prototype_backward(student_.head, grads_.head);
 
   // Everything is known and finite before anything moves.
@@ -102,131 +69,55 @@ void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi
   ++steps_;
 }
 
-// From pixels to gradients, as in the paper's figure.
-void Trainer::learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, Sums& sums) {
-  Samples samples = model_config_.include_patch ? samples_of(chunk.views->maps, chunk.begin, chunk.begin + chunk.images,
-                                                             student_.flat.options())
-                                                : Samples();
-  samples.images = chunk.images;
-  samples.local_crops = chunk.views->local_crops;
+// All images, some at a time, in strands side by side. What they are divided by is known, so gradients and sums add up.
+StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTotals& totals, const Prototypes& prototypes,
+                        const Host& host) {
+  int64_t images = 0;
+  for (const Views* v : views) images += v->batch;
+  const int64_t limit = micro_batch(*views[0]);
+  const int64_t count = strands_for(images, limit);
+  // As few rounds as the limit allows, of chunks as equal as can be.
+  const int64_t rounds = (images + count * limit - 1) / (count * limit);
+  const std::vector<Chunk> chunks = make_chunks(views, (images + count * rounds - 1) / (count * rounds));
 
-  const TeacherRows teacher = teach(chunk, samples, sums);
-  const Targets targets = blend_targets(teacher, samples, config_.alpha);
-  objective_.add_centers(teacher, targets, samples, sums.centers);
-
-  learn_global(chunk, samples, objective_.global_rows(teacher, targets, samples, totals), prototypes, sums);
-  if (totals.local_crops > 0) {
-    learn_local(chunk, objective_.local_rows(teacher, targets, samples, totals), prototypes, sums);
+  while (int64_t(strands_.size()) < count) {
+    strands_.push_back(std::make_unique<Strand>(model_config_, config_, student_, teacher_,
+                                            strands_.empty() ? grads_ : grads_.zeros_like()));
   }
+  const auto run = [&](int64_t strand) {
+    strands_[size_t(strand)]->begin();
+    for (size_t i = size_t(strand); i < chunks.size(); i += size_t(count)) {
+      host.check_cancel();
+      strands_[size_t(strand)]->learn(chunks[i], totals, prototypes, steps_);
+    }
+  };
+  if (count == 1) {
+    run(0);  // its products use all threads
+  } else {
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t strand = begin; strand < end; ++strand) run(strand);
+    });
+  }
+  StrandSums sums = strands_[0]->sums;
+  for (int64_t strand = 1; strand < count; ++strand) {
+    grads_.flat.add_(strands_[size_t(strand)]->grads.flat);
+    sums.add(strands_[size_t(strand)]->sums);
+  }
+  return sums;
 }
 
-// The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0.
-TeacherRows Trainer::teach(const Chunk& chunk, const Samples& samples, Sums& sums) {
-  const VitOutput seen = teacher_vit_.forward(global_crops(chunk, student_.flat.options(), true), {});
-  const at::Tensor cls = seen.cls.select(1, 0);
-  std::vector<at::Tensor> rows;
-  rows.push_back(cls);
-  if (teacher_srs_) {
-    const at::Tensor sampled = teacher_srs_->forward(seen.tokens, samples.teacher, false).flatten(0, 1);
-    rows.push_back(rows_at(sampled, samples.teacher_place));
-    rows.push_back(rows_at(sampled, samples.local_place));
-  }
-  const at::Tensor z = teacher_head_.forward(at::cat(rows), false);
-
-  const at::Tensor feature = (cls / at::linalg_vector_norm(cls, 2, at::IntArrayRef{1}, true)).to(at::kDouble);
-  const at::Tensor sum = feature.sum(0), sum2 = feature.square().sum(0);
-  sums.feature = sums.feature.defined() ? sums.feature + sum : sum;
-  sums.feature2 = sums.feature2.defined() ? sums.feature2 + sum2 : sum2;
-
-  const int64_t crops = cls.size(0);
-  if (!teacher_srs_) return {z, {}, {}};
-  const int64_t patches = int64_t(samples.teacher_place.size());
-  return {z.narrow(0, 0, crops), z.narrow(0, crops, patches), z.slice(0, crops + patches)};
-}
-
-// Global crops: class tokens and, through the SRS module, the patches that the other crop shows, too.
-void Trainer::learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes,
-                           Sums& sums) {
-  const int64_t crops = 2 * chunk.images, classes = model_config_.class_tokens;
-  VitOptions options;
-  options.keep_for_backward = true;
-  options.drop_path = drop_path(chunk, 0, 2);
-  const VitOutput seen = student_vit_.forward(global_crops(chunk, student_.flat.options(), false), options);
-  std::vector<at::Tensor> parts;
-  for (int64_t token = 0; token < classes; ++token) parts.push_back(seen.cls.select(1, token));
-  if (student_srs_) {
-    const at::Tensor sampled = student_srs_->forward(seen.tokens, samples.student, true).flatten(0, 1);
-    parts.push_back(rows_at(sampled, samples.student_place));
-  }
-  rows.students.z = student_head_.forward(at::cat(parts), true);
-
-  const CrossEntropy loss = compare(chunk, rows, prototypes, sums);
-  for (int64_t row = 0; row < crops; ++row) sums.entropy += loss.target_entropy[size_t(row)];
-
-  const at::Tensor d_rows = student_head_.backward(loss.d_z, grads_.head);
-  const at::Tensor d_cls = d_rows.narrow(0, 0, classes * crops).view({classes, crops, -1}).transpose(0, 1);
-  at::Tensor d_tokens;
-  if (student_srs_) {
-    d_tokens = at::zeros_like(seen.tokens);
-    at::Tensor d_sampled = at::zeros({crops * samples.samples_global, d_rows.size(1)}, d_rows.options());
-    d_sampled.index_copy_(0, at::tensor(samples.student_place, at::kLong).to(d_rows.device()),
-                          d_rows.slice(0, classes * crops));
-    student_srs_->backward(d_sampled.view({crops, samples.samples_global, -1}), grads_.srs, d_tokens);
-  }
-  student_vit_.backward(d_tokens, d_cls, grads_.vit);
-}
-
-// Local crops: class tokens alone.
-void Trainer::learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes, Sums& sums) {
-  const int64_t crops = chunk.views->local_crops * chunk.images, classes = model_config_.class_tokens;
-  VitOptions options;
-  options.class_tokens_only = true;
-  options.keep_for_backward = true;
-  options.drop_path = drop_path(chunk, 2, chunk.views->local_crops);
-  const VitOutput seen = student_vit_.forward(local_crops(chunk, student_.flat.options()), options);
-  rows.students.z = student_head_.forward(seen.cls.transpose(0, 1).flatten(0, 1), true);
-
-  const CrossEntropy loss = compare(chunk, rows, prototypes, sums);
-
-  const at::Tensor d_rows = student_head_.backward(loss.d_z, grads_.head);
-  student_vit_.backward({}, d_rows.view({classes, crops, -1}).transpose(0, 1), grads_.vit);
-}
-
-// The cross-entropies of rows, into the parts; what is not finite is named.
-CrossEntropy Trainer::compare(const Chunk& chunk, const LossRows& rows, const Prototypes& prototypes, Sums& sums) {
-  const CrossEntropy loss = loss_.run(rows.students, rows.targets, prototypes, grads_.head.weight_v);
-  std::array<bool, kParts> bad_part{};
-  std::vector<bool> bad_image(size_t(chunk.images));
-  bool bad = false;
-  for (size_t r = 0; r < rows.part.size(); ++r) {
-    sums.parts[rows.part[r]] += rows.part_weight[r] * loss.row[r];
-    if (std::isfinite(loss.row[r])) continue;
-    bad = bad_part[rows.part[r]] = bad_image[size_t(rows.image[r])] = true;
-  }
-  if (!bad) return loss;
-  std::string parts;
-  for (int part = 0; part < kParts; ++part) {
-    if (bad_part[part]) parts += (parts.empty() ? "" : ", ") + std::string(part_name(part));
-  }
-  std::vector<int64_t> samples;
-  for (int64_t i = 0; i < chunk.images; ++i) {
-    const Views& views = *chunk.views;
-    const int64_t image = chunk.begin + i;
-    if (bad_image[size_t(i)])
-      samples.push_back(views.sample.empty() ? chunk.position + i : views.sample[size_t(image)]);
-  }
-  fail(UDI_E_NONFINITE, "step ", steps_, ": the loss is not finite in ", parts, " for ",
-       chunk.views->sample.empty() ? "images " : "samples ", names_of(samples), "; nothing moved");
-}
-
-at::Tensor Trainer::drop_path(const Chunk& chunk, int64_t first_crop, int64_t crops) const {
-  return drop_path_factors(model_config_, config_.seed, steps_, chunk.position, chunk.images, first_crop, crops,
-                           student_.flat.options());
+// A strand a thread, where there is work for each: a thread that goes its own way through images waits for no other, and
+// splitting each small product over threads costs more than it gives. Strands cost a copy of the gradients each.
+int64_t Trainer::strands_for(int64_t images, int64_t limit) const {
+  constexpr int64_t kMost = 8;
+  if (!student_.device().is_cpu()) return 1;
+  const int64_t chunks = config_.micro_batch > 0 ? (images + limit - 1) / limit : images;
+  return std::max<int64_t>(1, std::min({int64_t(at::get_num_threads()), chunks, kMost}));
 }
 
 // ---- What is asked of it -----------------------------------------------------------------------------------------
 
-void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, const Sums& sums,
+void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
                          const GradientNorms& norms, udi_step_stats* stats) const {
   const double nan = std::numeric_limits<double>::quiet_NaN(), crops = 2 * double(totals.images);
   double* const parts[kParts] = {&stats->global_cls, &stats->global_cls_plus, &stats->global_patch, &stats->local_cls,

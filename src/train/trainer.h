@@ -11,6 +11,7 @@
 #include "objective/udi.h"
 #include "train/batch.h"
 #include "train/config.h"
+#include "train/strand.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -56,17 +57,11 @@ class Trainer {
   const at::Tensor& centers() const { return centers_; }  // [levels, K]: cls, cls_plus, patch, those that the model has
 
  private:
-  struct Sums;  // over the chunks of a step
-
-  void learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, Sums& sums);
-  TeacherRows teach(const Chunk& chunk, const Samples& samples, Sums& sums);
-  void learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes,
-                    Sums& sums);
-  void learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes, Sums& sums);
-  CrossEntropy compare(const Chunk& chunk, const LossRows& rows, const Prototypes& prototypes, Sums& sums);
-  void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const Sums& sums, const GradientNorms& norms,
+  StrandSums learn(const std::vector<const Views*>& views, const BatchTotals& totals, const Prototypes& prototypes,
+                 const Host& host);
+  int64_t strands_for(int64_t images, int64_t limit) const;
+  void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums, const GradientNorms& norms,
                   udi_step_stats* stats) const;
-  at::Tensor drop_path(const Chunk& chunk, int64_t first_crop, int64_t crops) const;
 
   udi_model_config model_config_;
   udi_train_config config_;
@@ -77,10 +72,7 @@ class Trainer {
   UdiObjective objective_;
 
   // Working memory.
-  Vit student_vit_, teacher_vit_;
-  std::unique_ptr<Srs> student_srs_, teacher_srs_;  // null without patches
-  Head student_head_, teacher_head_;
-  PrototypeLoss loss_;
+  std::vector<std::unique_ptr<Strand>> strands_;  // the first one's gradients are grads_
   at::Tensor student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
 };
 
