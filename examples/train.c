@@ -1,4 +1,4 @@
-/* Creates a small model, trains it on images in memory, saves and loads it, and extracts tokens.
+/* Trains a small model on images in memory, saves and loads it, and extracts cls tokens.
  *
  *   cc train.c $(pkg-config --cflags --libs libudi) && ./a.out
  */
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <udi.h>
 
-enum { IMAGES = 32, SIDE = 32, STEPS = 30 };
+enum { IMAGES = 32, SIDE = 32, STEPS = 20 };
 
 static udi_error error;
 
@@ -16,38 +16,44 @@ static void check(udi_status status) {
   exit(1);
 }
 
-int main(int argc, char **argv) {
-  const char *path = argc > 1 ? argv[1] : "model.safetensors";
-  static uint8_t pixels[IMAGES][SIDE][SIDE][3]; /* stripes of many colours and directions */
-  static udi_image images[IMAGES];
+/* Stripes of many colours, widths and directions. */
+static void draw(uint8_t* pixels, int n) {
+  for (int i = 0; i < SIDE * SIDE * 3; ++i) {
+    const int c = i % 3, column = i / 3 % SIDE, row = i / 3 / SIDE;
+    const int stripe = (column * (n % 5) + row * (n % 3 + 1)) / (n % 4 + 3) % 2;
+    pixels[i] = (uint8_t)(stripe ? 50 * (n % 6) : 80 * c);
+  }
+}
+
+int main(void) {
+  static uint8_t pixels[IMAGES][SIDE * SIDE * 3];
+  udi_image images[IMAGES];
   for (int n = 0; n < IMAGES; ++n) {
-    for (int i = 0; i < SIDE * SIDE; ++i) {
-      const int stripe = (i % SIDE * (n % 5) + i / SIDE * (n % 3 + 1)) / (n % 4 + 3) % 2;
-      for (int c = 0; c < 3; ++c) pixels[n][i / SIDE][i % SIDE][c] = (uint8_t)(stripe ? 50 * (n % 6) : 80 * c);
-    }
+    draw(pixels[n], n);
     images[n] = (udi_image){sizeof *images, UDI_U8, SIDE, SIDE, 3, 0, pixels[n], sizeof pixels[n]};
   }
 
-  udi_context *context;
+  udi_context* context; /* the CPU; nothing is logged */
   check(udi_context_create(NULL, &context, &error));
 
-  udi_model *model;
+  udi_model* model;
   udi_model_config sizes;
   check(udi_model_config_init(&sizes, sizeof sizes, "vit_tiny", &error));
   sizes.image_size = sizes.resize_size = SIDE;
   sizes.patch_size = 8;
   sizes.embed_dim = 48;
   sizes.depth = 3;
-  sizes.out_dim = 256;
-  sizes.head_hidden_dim = 128;
+  sizes.out_dim = sizes.head_hidden_dim = 256;
   check(udi_model_create(context, &sizes, 0, &model, &error));
 
-  udi_trainer *trainer;
+  udi_trainer* trainer;
   udi_train_config training;
   udi_train_config_init(&training, sizeof training);
   training.total_steps = STEPS;
   training.warmup_steps = 5;
   training.lr = 2e-3;
+  training.momentum_teacher = training.momentum_teacher_end = 0.9; /* a short run needs a teacher that follows fast */
+  training.teacher_temp = training.warmup_teacher_temp;
   check(udi_trainer_create(context, model, &training, &trainer, &error));
 
   udi_view_config crops;
@@ -55,28 +61,27 @@ int main(int argc, char **argv) {
   crops.global_size = SIDE;
   crops.local_size = SIDE / 2;
   crops.patch_size = sizes.patch_size;
-  crops.local_crops = 4;
-  for (int step = 0; step < STEPS; ++step) { /* one batch, cropped anew in each step */
-    udi_views *views;
+  for (int epoch = 0; epoch < STEPS; ++epoch) { /* one step an epoch, each with new crops of all images */
+    udi_views* views;
     udi_step_stats stats = {.struct_size = sizeof stats};
-    check(udi_views_create(context, &crops, images, IMAGES, 0, step, 0, &views, &error));
-    check(udi_trainer_step(trainer, (const udi_views *const *)&views, 1, &stats, &error));
-    printf("step %2d  loss %.4f\n", step, stats.loss);
+    check(udi_views_create(context, &crops, images, IMAGES, 0, epoch, 0, &views, &error));
+    check(udi_trainer_step(trainer, (const udi_views* const*)&views, 1, &stats, &error));
+    printf("step %2d  loss %.4f\n", epoch, stats.loss);
     udi_views_free(views);
   }
 
   udi_model *teacher, *loaded;
   check(udi_trainer_model(trainer, UDI_TEACHER, &teacher, &error));
-  check(udi_model_save(teacher, path, &error));
-  check(udi_model_load(context, path, UDI_TEACHER, &loaded, &error));
+  check(udi_model_save(teacher, "model.safetensors", &error));
+  check(udi_model_load(context, "model.safetensors", UDI_TEACHER, &loaded, &error));
 
-  udi_tensor *tokens;
+  udi_tensor* tokens;
   udi_array cls = {.struct_size = sizeof cls};
   const int64_t shape[] = {IMAGES, SIDE, SIDE, 3};
   const udi_array batch = {sizeof batch, UDI_U8, UDI_CPU, 0, 4, 0, shape, NULL, pixels};
   check(udi_model_extract(loaded, &batch, UDI_NHWC, NULL, &tokens, &error));
   check(udi_tensor_view(tokens, &cls, &error));
-  printf("cls: %d x %d, begins %.4f\n", (int)cls.shape[0], (int)cls.shape[1], *(const float *)cls.data);
+  printf("cls of %d images, %d numbers each\n", (int)cls.shape[0], (int)cls.shape[1]);
 
   udi_tensor_free(tokens); /* in any order */
   udi_model_free(loaded);
