@@ -170,6 +170,14 @@ void drop_aliases(const std::string& path, std::vector<TensorView>* tensors) {
   *tensors = std::move(kept);
 }
 
+// "module.a" and "a" of one file, say, have the same official name: no one could tell which is meant.
+void refuse_twins(const std::string& path, const std::vector<TensorView>& tensors) {
+  std::set<std::string> names;
+  for (const TensorView& tensor : tensors) {
+    check(names.insert(tensor.name).second, UDI_E_FORMAT, path, ": two tensors for '", tensor.name, "'");
+  }
+}
+
 TensorView find_center(const std::vector<TensorView>& all) {
   for (const char* name : {"udi_loss.centering.center", "dino_loss.center", "ibot_loss.center", "center"}) {
     for (TensorView tensor : all) {
@@ -205,6 +213,7 @@ ImportedWeights import_weights(const std::string& path, const ImportOptions& opt
     tensor.name = official_name(tensor.name, layout);
     weights.tensors.push_back(std::move(tensor));
   }
+  refuse_twins(path, weights.tensors);
   drop_aliases(path, &weights.tensors);
   derive_config(path, options, source.scalars, &weights);
   weights.center = find_center(source.tensors);

@@ -2,11 +2,12 @@
 // vision transformer), backbone.attn.* and backbone.norm1.* (the SRS module), head.0.* (the projection head). And the
 // way back.
 //
-// What is read, from .pth and safetensors files alike:
-//   official            {student, teacher, ...} of main_udi.py; student, teacher or a state_dict alone; with "module."
-//   or not official-backbone   what the official evaluation extracts: one "backbone." less, or none dino, ibot full
-//   checkpoints: backbone.*, head.* in student and teacher vit                 bare names: DINO's and iBOT's backbone
-//   files, DeiT ({"model": ...}), timm
+// What is read, from .pth and safetensors files alike, and how ImportedWeights::layout calls it:
+//
+// - official: {student, teacher, ...} of main_udi.py; student, teacher or a state_dict alone; with "module." or not.
+// - official-backbone: what the official evaluation extracts, with one "backbone." less, or none.
+// - dino, ibot: full checkpoints, backbone.* and head.* in student and teacher.
+// - vit: bare names, which are those of DINO's and iBOT's backbone files, of DeiT ({"model": ...}) and of timm.
 #pragma once
 
 #include <deque>

@@ -11,6 +11,10 @@ namespace udi {
 
 using Kind = Value::Kind;
 
+namespace {
+constexpr size_t kMaxName = 1024;  // of a module, and of a class or function in it
+}
+
 // The pickle machine: a stack, marks on it, and a memo of numbered values.
 class PickleReader {
  public:
@@ -93,6 +97,7 @@ class PickleReader {
   void drop();
   void push_long();
   void push_float();
+  void push_name(const std::string& module, const std::string& name);
   void push_global();
   void push_stack_global();
   void append(const std::vector<const Value*>& items, Kind kind);
@@ -255,15 +260,21 @@ void PickleReader::push_float() {
   std::memcpy(&top()->number, &bits, 8);
 }
 
+// Long names would multiply: two bytes can ask for a name of the memo's strings again and again.
+void PickleReader::push_name(const std::string& module, const std::string& name) {
+  need(module.size() <= kMaxName && name.size() <= kMaxName, "a global whose name is longer than ", kMaxName, " bytes");
+  push_text(Kind::kGlobal, module + ' ' + name);
+}
+
 void PickleReader::push_global() {
   const std::string module = take_line();
-  push_text(Kind::kGlobal, module + ' ' + take_line());
+  push_name(module, take_line());
 }
 
 void PickleReader::push_stack_global() {
   const auto names = pop_items(2);
   need(names[0]->is(Kind::kString) && names[1]->is(Kind::kString), "a global whose name is no string");
-  push_text(Kind::kGlobal, names[0]->text + ' ' + names[1]->text);
+  push_name(names[0]->text, names[1]->text);
 }
 
 void PickleReader::append(const std::vector<const Value*>& items, Kind kind) {
