@@ -67,11 +67,16 @@ UDI_CLONES void second_pass(const uint8_t* in, int begin, size_t in_pitch, const
   }
 }
 
-// The same for float32; here transposing is left to the stores.
-UDI_INLINE void weighted_sum(const float* rows, size_t pitch, const double* weights, int count, double (&sum)[kStrip]) {
+// The same for float32; here transposing is left to the stores. Sums of doubles depend on their order: it is Pillow's,
+// from the first weight to the last, also where that leads backwards through the rows.
+UDI_INLINE void weighted_sum(const float* rows, size_t pitch, const ResizeTaps& taps, int output,
+                             double (&sum)[kStrip]) {
+  const double* weights = taps.weights.data() + size_t(output) * taps.stride;
+  const int count = taps.count[size_t(output)];
   std::fill(sum, sum + kStrip, 0.0);
   for (int t = 0; t < count; ++t) {
-    for (int j = 0; j < kStrip; ++j) sum[j] += double(rows[size_t(t) * pitch + size_t(j)]) * weights[t];
+    const float* row = rows + size_t(taps.mirrored ? count - 1 - t : t) * pitch;
+    for (int j = 0; j < kStrip; ++j) sum[j] += double(row[j]) * weights[t];
   }
 }
 
@@ -80,8 +85,7 @@ UDI_CLONES void first_pass(const float* in, size_t in_pitch, const ResizeTaps& t
   double sum[kStrip];
   for (int y = 0; y < height; y += kStrip) {
     for (int i = 0; i < taps.outputs; ++i) {
-      const float* columns = in + size_t(taps.first[size_t(i)]) * in_pitch + size_t(y);
-      weighted_sum(columns, in_pitch, taps.weights.data() + size_t(i) * taps.stride, taps.count[size_t(i)], sum);
+      weighted_sum(in + size_t(taps.first[size_t(i)]) * in_pitch + size_t(y), in_pitch, taps, i, sum);
       for (int j = 0; j < kStrip; ++j) out[size_t(y + j) * out_pitch + size_t(i)] = float(sum[j]);
     }
   }
@@ -93,7 +97,7 @@ UDI_CLONES void second_pass(const float* in, int begin, size_t in_pitch, const R
   for (int i = 0; i < taps.outputs; ++i) {
     const float* rows = in + size_t(taps.first[size_t(i)] - begin) * in_pitch;
     for (int x = 0; x < width; x += kStrip) {
-      weighted_sum(rows + x, in_pitch, taps.weights.data() + size_t(i) * taps.stride, taps.count[size_t(i)], sum);
+      weighted_sum(rows + x, in_pitch, taps, i, sum);
       for (int j = 0; j < std::min(kStrip, width - x); ++j)
         out[size_t(i) * size_t(width) + size_t(x + j)] = float(sum[j]);
     }

@@ -18,6 +18,7 @@ struct Box {
 struct ResizeTaps {
   int outputs = 0;
   size_t stride = 0;              // weights of one output, of which `count` are used
+  bool mirrored = false;          // weights belong to the inputs from the last to the first, fixed as they lie
   std::vector<int> first, count;  // of each output
   std::vector<double> weights;    // [outputs, stride]
   std::vector<int32_t> fixed;     // the same, times 2^22 and rounded

@@ -51,6 +51,7 @@ void make_taps(int in_size, int out_size, int first_out, int outputs, bool mirro
   const double widened = std::max(scale, 1.0);
   const double support = 2.0 * widened;
   taps.outputs = outputs;
+  taps.mirrored = mirror;
   taps.stride = (size_t(std::ceil(support)) * 2 + 1 + 3) / 4 * 4;
   taps.first.resize(size_t(outputs));
   taps.count.resize(size_t(outputs));
@@ -65,10 +66,7 @@ void make_taps(int in_size, int out_size, int first_out, int outputs, bool mirro
     weigh(first, centre, 1.0 / widened, count, taps.stride, weights, fixed);
     taps.first[size_t(i)] = mirror ? in_size - first - count : first;
     taps.count[size_t(i)] = count;
-    if (mirror) {
-      std::reverse(weights, weights + count);
-      std::reverse(fixed, fixed + count);
-    }
+    if (mirror) std::reverse(fixed, fixed + count);
   }
 }
 
