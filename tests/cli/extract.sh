@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Features of a folder, a list and a tar are the same; so are both file formats; and k-NN of files and of images.
+source "$(dirname "$0")/common.sh"
+
+run 0 demo-data --out set --train 40 --test 20
+run 0 pretrain --data set/train "${tiny[@]}" --steps 20 --out run --json
+model=run/checkpoint.safetensors
+same_rows() { python3 "$tests/cli/check.py" rows "$1" "$2" || die "$1 and $2 differ"; }
+extract() {
+  run 0 extract --model $model --json "$@"
+  result 'r["bad_images"] == 0'
+}
+
+# Folder, tar, tar.gz, a folder of shards, list: the same rows in the same order.
+extract --data set/train --out folder.npy
+result 'r["images"] == 40 and r["row_shape"] == [24] and r["paths"] == "folder.paths.txt"'
+(cd set/train && find . -type f | LC_ALL=C sort | sed 's,^\./,,') >names
+sort -c names
+cmp names folder.paths.txt || die 'rows are in the bytewise order of paths'
+(cd set/train && tar -cf ../../set.tar $(sort -R ../../names) && tar -czf ../../set.tar.gz $(cat ../../names))
+mkdir shards
+(cd set/train && tar -cf ../../shards/1.tar $(head -n 15 ../../names) && tar -czf ../../shards/2.tar.gz $(tail -n 25 ../../names))
+sed 's,^,set/train/,' names >list.txt
+for source in set.tar set.tar.gz shards list.txt; do
+  extract --data $source --out other.npy
+  same_rows folder.npy other.npy
+  [ "$(awk -F/ '{print $(NF - 1) "/" $NF}' other.paths.txt)" = "$(cat names)" ] || die "other names of $source"
+done
+
+# The order is that of the paths, whatever that of the list.
+sort -r list.txt >turned.txt
+extract --data turned.txt --out turned.npy
+same_rows folder.npy turned.npy
+
+# Formats, batches, workers.
+extract --data set/train --out folder.safetensors --workers 3
+same_rows folder.npy folder.safetensors
+run 0 inspect folder.npy --json
+result 'r["kind"] == "features" and r["shape"] == [40, 24]'
+run 0 inspect folder.safetensors --json
+result 'r["tensor_list"] == [{"tensor": "cls", "type": "F32", "shape": [40, 24]}]'
+
+# Tokens and blocks have their shapes, roles their own values.
+extract --data set/test --out rows.npy --token both --num-blocks 2
+result 'r["row_shape"] == [96]'
+extract --data set/test --out rows.npy --token patches
+result 'r["row_shape"] == [16, 24]'
+extract --data set/test --out teacher.npy --token patch_mean
+extract --data set/test --out student.npy --token patch_mean --role student
+! python3 "$tests/cli/check.py" rows teacher.npy student.npy 2>/dev/null || die 'the student is the teacher'
+extract --data set/test --out unit.npy --normalize
+python3 -c "
+import sys; sys.path.insert(0, '$tests/cli')
+import check, struct
+shape, data = check.read_rows('unit.npy')
+values = struct.unpack('<%df' % (shape[0] * shape[1]), data)
+for row in range(shape[0]):
+    assert abs(sum(v * v for v in values[row * 24:row * 24 + 24]) - 1) < 1e-5, row" || die 'rows of --normalize have length 1'
+run 2 extract --model $model --data set/test --out rows.npy --block 1 --num-blocks 2
+says 'num_blocks' '2 blocks'
+run 2 extract --model $model --data set/test --out rows.txt
+says '.npy or .safetensors'
+run 1 extract --model nowhere.pth --data set/test --out rows.npy
+says 'nowhere.pth'
+
+# k-NN of images is that of their features, in either format.
+extract --data set/train --out train.npy --token cls_plus
+extract --data set/test --out test.safetensors --token cls_plus
+run 0 knn --model $model --train set/train --test set/test --token cls_plus --k 1 5 --json
+result 'set(r) == {"top1", "top5", "k", "token", "temperature", "train_images", "test_images", "bad_images", "classes",
+                   "scores"}'
+result 'r["train_images"] == 40 and r["test_images"] == 20 and r["classes"] == 10 and r["k"] == 1'
+result '0 <= r["top1"] <= r["top5"] <= 100 and [s["k"] for s in r["scores"]] == [1, 5]'
+scores=$(grep -o '"scores":.*' out.txt)
+run 0 knn --train train.npy --test test.safetensors --k 1 5 --json
+[ "$scores" = "$(grep -o '"scores":.*' out.txt)" ] || die 'k-NN of files and of images differ'
+run 0 knn --train train.npy --test train.npy --k 1 --json  # each image is its own nearest neighbour
+result 'r["top1"] == 100'
+run 2 knn --train set/train --test set/test
+says "'model' must be given"
+run 2 knn --train set/train --test set/test/disk --model $model
+says 'label'
