@@ -31,7 +31,8 @@ Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits,
   check(channels == 1 || channels == 3, UDI_E_FORMAT, "a JPEG or PNG gives 1 or 3 channels, ", channels, " are wanted");
   Image image =
       kind == FileKind::kJpeg ? decode_jpeg(data, size, limits, channels) : decode_png(data, size, limits, channels);
-  return exif_turn ? turn_upright(std::move(image), exif_orientation(data, size)) : image;
+  if (exif_turn) return turn_upright(std::move(image), exif_orientation(data, size));
+  return image;
 }
 
 }  // namespace udi
