@@ -33,6 +33,7 @@ done
 python3 "$source/tests/c/symbols.py" "$source" "$lib/libudi.so" "$lib/udi/libudi_core.so"
 expect "run path of bin/udi" "$(dynamic RUNPATH "$prefix/bin/udi")" "\$ORIGIN/$(realpath -m --relative-to="$prefix/bin" "$lib")"
 "$prefix/bin/udi" --version
+echo "$(du -sh "$prefix" | cut -f1) installed"
 grep -rlF -e "$build" -e "$source" "$lib/pkgconfig" "$lib/cmake" && fail "these name the build"
 
 # Clients: cc with pkg-config, and CMake.
@@ -83,4 +84,3 @@ told UDI_E_FORMAT ./extract model.safetensors "$source/examples/train.c"
 told "cannot be read" ./extract model.safetensors none.jpg
 mv "$lib/udi/libudi_core.so" "$work"
 told UDI_E_NOT_FOUND ./extract model.safetensors "${pictures[0]}"
-echo "$(du -sh "$prefix" | cut -f1) installed"
