@@ -28,6 +28,7 @@ void install_signal_handlers() {
   ::sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is a failed write, which is reported
 }
 
 void set_signal_context(udi_context* running) { context.store(running); }

@@ -7,6 +7,7 @@
 #include "base/safetensors.h"
 #include "data/pool.h"
 #include "jobs/images.h"
+#include "jobs/model_file.h"
 #include "jobs/rows.h"
 #include "jobs/settings.h"
 #include "model/config.h"
@@ -88,19 +89,19 @@ Json inspect_foreign(const std::string& path, const ImportedWeights& weights, bo
   return result;
 }
 
-Json inspect_weights(const std::string& path, bool list) {
-  if (ends_with(path, ".safetensors")) {
-    const SafetensorsFile file(path);
-    if (file.metadata().count(kConfigKey)) return inspect_own(path, file, list);
-    try {
-      return inspect_foreign(path, import_weights(path, {}), list);
-    } catch (const Error& error) {  // tensors, but no network that is known: features, say
-      Json result = {{"path", path}, {"kind", "tensors"}, {"no_weights_because", error.message}};
-      write_tensors(file.tensors(), true, &result);
-      return result;
-    }
+Json inspect_weights(const std::string& path, const ImportOptions& options, bool list) {
+  if (!is_safetensors(path) && !ends_with(path, ".safetensors")) {
+    return inspect_foreign(path, import_weights(path, options), list);
   }
-  return inspect_foreign(path, import_weights(path, {}), list);
+  const SafetensorsFile file(path);
+  if (file.metadata().count(kConfigKey)) return inspect_own(path, file, list);
+  try {
+    return inspect_foreign(path, import_weights(path, options), list);
+  } catch (const Error& error) {  // tensors, but no network that is known: features, say
+    Json result = {{"path", path}, {"kind", "tensors"}, {"no_weights_because", error.message}};
+    write_tensors(file.tensors(), true, &result);
+    return result;
+  }
 }
 
 Json inspect_npy(const std::string& path) {
@@ -220,9 +221,11 @@ Json inspect_images(const JobHost& host, const JobConfig& config) {
 
 Json run_inspect(const JobHost& host, JobConfig& config) {
   const std::string path = config.string("path");
-  const bool list = config.flag("tensors");
+  ImportOptions options;
+  if (config.given("heads")) options.heads = int32_t(config.integer("heads"));
+  if (config.given("srs_heads")) options.srs_heads = int32_t(config.integer("srs_heads"));
   for (const char* end : {".safetensors", ".safetensors.prev", ".pth", ".pt", ".pth.tar", ".bin"}) {
-    if (ends_with(path, end)) return inspect_weights(path, list);
+    if (ends_with(path, end)) return inspect_weights(path, options, config.flag("tensors"));
   }
   if (ends_with(path, ".npy")) return inspect_npy(path);
   return inspect_images(host, config);

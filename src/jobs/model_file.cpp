@@ -81,20 +81,17 @@ ModelFile import_model(const std::string& path, const ModelFileOptions& options,
   return file;
 }
 
-// By what is in it, whatever it is called.
-bool is_own(const std::string& path) {
-  {
-    const MappedFile file(path);
-    const bool zip = file.size() > 1 && std::memcmp(file.data(), "PK", 2) == 0;
-    if (zip || file.size() < 9 || file.data()[8] != '{') return false;
-  }
-  return SafetensorsFile(path).metadata().count(kConfigKey) > 0;
-}
-
 }  // namespace
 
+bool is_safetensors(const std::string& path) {
+  const MappedFile file(path);
+  const bool zip = file.size() > 1 && std::memcmp(file.data(), "PK", 2) == 0;
+  return !zip && file.size() > 8 && file.data()[8] == '{';
+}
+
 ModelFile open_model_file(const std::string& path, const ModelFileOptions& options, at::Device device) {
-  if (!is_own(path)) return import_model(path, options, device);
+  const bool own = is_safetensors(path) && SafetensorsFile(path).metadata().count(kConfigKey) > 0;
+  if (!own) return import_model(path, options, device);
   return {load_model(SafetensorsFile(path), options.role, device), "udi", {}};
 }
 

@@ -21,6 +21,9 @@ struct ModelFile {
   std::vector<std::string> notes;  // in words: what was left out, what is missing
 };
 
+// By what is in it, whatever it is called. UDI_E_NOT_FOUND, UDI_E_IO.
+bool is_safetensors(const std::string& path);
+
 // Missing, extra or misshapen tensors are UDI_E_FORMAT that lists them, unless options.partial. A file without a
 // projection head gives a model with the smallest one, drawn at random: extraction and attention do not use it.
 ModelFile open_model_file(const std::string& path, const ModelFileOptions& options, at::Device device);

@@ -150,6 +150,7 @@ class Run {
   void train() {
     loader_.seek(trainer_.steps() * plan_.accumulate);
     folder_.open_log(trainer_.steps());
+    read_first_knn();
     try {
       evaluate_if_due();
       while (trainer_.steps() < diary_.total()) {
@@ -214,6 +215,16 @@ class Run {
     line.update(knn_after_);
     folder_.log(line);
     pace_.skip();
+  }
+
+  // Of the untrained model, in a run that goes on.
+  void read_first_knn() {
+    for (const Json& line : folder_.read_log()) {
+      if (line["step"] != 0) return;
+      for (const auto& [name, value] : line.items()) {
+        if (name.rfind("knn_", 0) == 0) knn_before_[name] = value;
+      }
+    }
   }
 
   void save() {

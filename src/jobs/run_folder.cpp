@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "base/files.h"
@@ -42,6 +43,16 @@ std::string tag_of(const std::string& field) {
   return "monitor/" + field;
 }
 
+// A file that a killed run was still writing.
+bool is_leftover(const std::string& name) {
+  if (name == "checkpoint.safetensors.next" || name == "checkpoint.safetensors.prev.new") return true;
+  for (const char* written : {"checkpoint.safetensors.next.tmp", "config.json.tmp", "log.jsonl.tmp"}) {
+    const size_t length = std::strlen(written);
+    if (name.compare(0, length, written) == 0) return name.find_first_not_of("0123456789", length) == std::string::npos;
+  }
+  return false;
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const std::string& path) : path_(path) {
@@ -51,7 +62,10 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   const std::string lock = path + "/.lock";
   lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) fail_errno(path, ": cannot be written to");
-  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) {
+    remove_leftovers();
+    return;
+  }
   const bool taken = errno == EWOULDBLOCK;
   ::close(lock_);
   if (taken) fail(UDI_E_STATE, path, ": another run writes there now");
@@ -61,6 +75,13 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
 RunFolder::~RunFolder() {
   if (log_) std::fclose(log_);
   if (lock_ >= 0) ::close(lock_);
+}
+
+void RunFolder::remove_leftovers() {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path_, ignored)) {
+    if (is_leftover(entry.path().filename().string())) fs::remove(entry.path(), ignored);
+  }
 }
 
 bool RunFolder::has_checkpoint() const {

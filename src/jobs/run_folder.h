@@ -34,6 +34,7 @@ class RunFolder {
 
  private:
   std::string log_path() const { return path_ + "/log.jsonl"; }
+  void remove_leftovers();
   void remove_old(int64_t keep);
 
   std::string path_;
