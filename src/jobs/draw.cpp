@@ -13,17 +13,14 @@ constexpr double kPi = 3.141592653589793;
 
 using Color = std::array<double, 3>;  // 0..1
 
-double luminance(const Color& c) { return 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]; }
-
-Color draw_color(Random& random) { return {random.uniform(), random.uniform(), random.uniform()}; }
-
-// A second colour that stands out against the first, lighter or darker.
-Color draw_contrast(Random& random, const Color& other) {
-  for (;;) {
-    const Color color = draw_color(random);
-    if (std::abs(luminance(color) - luminance(other)) > 0.25) return color;
-  }
-}
+// A pair of colours that every class uses, dark and light; either may be the ground.
+struct Palette {
+  Color dark, light;
+};
+constexpr Palette kPalettes[] = {{{0.16, 0.22, 0.42}, {0.88, 0.82, 0.66}},
+                                 {{0.38, 0.16, 0.18}, {0.72, 0.84, 0.80}},
+                                 {{0.14, 0.34, 0.24}, {0.90, 0.78, 0.82}},
+                                 {{0.24, 0.22, 0.20}, {0.84, 0.84, 0.86}}};
 
 // Smooth random values between -1 and 1: a coarse grid, interpolated.
 class Clouds {
@@ -49,12 +46,10 @@ class Clouds {
   std::array<double, kCells * kCells> values_;
 };
 
-// What differs from picture to picture of one class, besides its colours. In the object's own coordinates (v down, u to
-// the right) the object reaches from -1 to 1.
+// What differs from picture to picture of one class, besides its colours.
 struct Form {
-  double period, phase_v, phase_u;  // of textures
+  double period, phase_v, phase_u;  // of textures, in radii
   double inner;                     // of rings: the hole's radius; of crosses: half the bar's width
-  bool round;                       // a texture's patch: a disk or a square
 };
 
 bool in_triangle(double v, double u) { return v < 0.75 && std::abs(u) * 1.7 < v + 0.95; }
@@ -67,23 +62,19 @@ bool in_star(double v, double u) {
 
 double wave(double value) { return value - std::floor(value); }
 
-bool in_patch(const Form& form, double v, double u) {
-  return form.round ? v * v + u * u < 1 : std::max(std::abs(v), std::abs(u)) < 0.9;
-}
-
-// Whether the object of this class covers a point.
+// Whether a picture of this class is painted at a point. Textures fill the picture; shapes stand in cells from -1 to 1.
 bool covers(int label, const Form& form, double v, double u) {
   const double radius = std::hypot(v, u);
   const double tv = v / form.period + form.phase_v, tu = u / form.period + form.phase_u;
   switch (label) {
     case 0:
-      return in_patch(form, v, u) && (wave(tv / 2) < 0.5) != (wave(tu / 2) < 0.5);  // checkers
+      return (wave(tv / 2) < 0.5) != (wave(tu / 2) < 0.5);  // checkers
     case 1:
       return std::min(std::abs(v), std::abs(u)) < form.inner * 0.5 && std::max(std::abs(v), std::abs(u)) < 0.95;
     case 2:
       return radius < 0.9;  // disk
     case 3:
-      return in_patch(form, v, u) && std::hypot(wave(tv) - 0.5, wave(tu) - 0.5) < 0.3;  // dots
+      return std::hypot(wave(tv) - 0.5, wave(tu) - 0.5) < 0.3;  // dots
     case 4:
       return radius < 0.95 && radius > 0.35 + 0.5 * form.inner;  // ring
     case 5:
@@ -91,9 +82,9 @@ bool covers(int label, const Form& form, double v, double u) {
     case 6:
       return in_star(v, u);  // star
     case 7:
-      return in_patch(form, v, u) && wave(tv) < 0.5;  // stripes_across
+      return wave(tv) < 0.5;  // stripes_across
     case 8:
-      return in_patch(form, v, u) && wave(tu) < 0.5;  // stripes_down
+      return wave(tu) < 0.5;  // stripes_down
     default:
       return in_triangle(v, u);
   }
@@ -111,30 +102,44 @@ Scene draw_scene(Random& random) {
   Scene scene{};
   scene.height = 48 + int(random.below(81));
   scene.width = std::clamp(int(scene.height * std::exp(random.uniform(-0.29, 0.29))), 48, 128);
-  scene.ground = draw_color(random);
-  scene.paint = draw_contrast(random, scene.ground);
+  const Palette& palette = kPalettes[random.below(std::size(kPalettes))];
+  scene.ground = palette.dark;
+  scene.paint = palette.light;
+  if (random.chance(0.5)) std::swap(scene.ground, scene.paint);
   const double side = std::min(scene.height, scene.width);
-  scene.radius = side * random.uniform(0.26, 0.46);
-  scene.center_v = random.uniform(scene.radius, scene.height - scene.radius);
-  scene.center_u = random.uniform(scene.radius, scene.width - scene.radius);
+  scene.radius = side * random.uniform(0.13, 0.24);
+  scene.center_v = random.uniform(0, scene.height);
+  scene.center_u = random.uniform(0, scene.width);
   scene.turn = random.uniform(-0.3, 0.3);
   scene.noise = random.uniform(0.0, 0.06);
   scene.mottle = random.uniform(0.0, 0.16);
   scene.slope_v = random.uniform(-0.15, 0.15);
   scene.slope_u = random.uniform(-0.15, 0.15);
-  scene.form = {random.uniform(0.35, 0.6), random.uniform(), random.uniform(), random.uniform(0.4, 0.8),
-                random.chance(0.5)};
+  scene.form = {random.uniform(0.6, 1.1), random.uniform(), random.uniform(), random.uniform(0.4, 0.8)};
   return scene;
 }
 
-// The share of a pixel that the object covers, from four points in it.
+bool is_texture(int label) { return label == 0 || label == 3 || label == 7 || label == 8; }
+
+// Where a point lies in the cell of its nearest shape: shapes stand in rows, each row shifted by half a cell.
+void into_cell(double* v, double* u) {
+  constexpr double kCell = 2.3;
+  const double row = std::round(*v / kCell);
+  *v -= kCell * row;
+  const double shift = std::fmod(std::abs(row), 2) * kCell / 2;
+  *u -= kCell * std::round((*u - shift) / kCell) + shift;
+}
+
+// The share of a pixel that is painted, from four points in it.
 double coverage(const Scene& scene, int label, int y, int x) {
   const double c = std::cos(scene.turn), s = std::sin(scene.turn);
   int hits = 0;
   for (int point = 0; point < 4; ++point) {
     const double dv = (y + 0.25 + 0.5 * (point / 2) - scene.center_v) / scene.radius;
     const double du = (x + 0.25 + 0.5 * (point % 2) - scene.center_u) / scene.radius;
-    hits += covers(label, scene.form, c * dv - s * du, s * dv + c * du);
+    double v = c * dv - s * du, u = s * dv + c * du;
+    if (!is_texture(label)) into_cell(&v, &u);
+    hits += covers(label, scene.form, v, u);
   }
   return hits / 4.0;
 }

@@ -1,4 +1,4 @@
-// Drawn pictures of ten classes, for demos and tests: five filled shapes and five textures. Position, size, turn,
+// Drawn pictures of ten classes, for demos and tests: rows of six shapes and four textures. Position, size, turn,
 // colours, background and noise are drawn anew each time, so that only shape and texture tell the classes apart.
 #pragma once
 
