@@ -2,6 +2,7 @@
 #include "base/safetensors.h"
 #include "jobs/features.h"
 #include "jobs/model_file.h"
+#include "train/checkpoint.h"
 #include "weights/names.h"
 #include "weights/pth_write.h"
 
@@ -22,21 +23,78 @@ std::string target_of(const JobConfig& config, const std::string& output) {
   return to;
 }
 
-// Both roles of a file, where it holds both: what the official code wants to go on from.
+// What the official code's readers, and ours, cannot see from the shapes.
+nlohmann::json official_args(const udi_model_config& config) {
+  return {{"patch_size", config.patch_size},
+          {"heads", config.heads},
+          {"srs_heads", config.srs_heads},
+          {"out_dim", config.out_dim},
+          {"norm_last_layer", config.norm_last_layer != 0},
+          {"drop_path_rate", config.drop_path_rate}};
+}
+
+// A checkpoint of a training run, with everything that the official code goes on from.
+void write_official_run(const std::string& input, const std::string& output) {
+  const auto trainer = load_checkpoint(input, at::kCPU, false).trainer;
+  const auto tensors = trainer->tensors();
+  const auto group = [&](const std::string& prefix) {
+    std::vector<TensorView> views;
+    for (const auto& [name, tensor] : tensors) {
+      if (name.rfind(prefix, 0) != 0) continue;
+      views.push_back(
+          {name.substr(prefix.size()), UDI_F32, tensor.sizes().vec(), tensor.const_data_ptr(), tensor.nbytes()});
+    }
+    return views;
+  };
+  const udi_train_config& train = trainer->config();
+  const auto state = trainer->state();
+  OfficialCheckpoint checkpoint;
+  checkpoint.student = group("student.");
+  checkpoint.teacher = group("teacher.");
+  checkpoint.center = group("center").at(0);
+  checkpoint.epoch = state["steps"].get<int64_t>() / std::max<int64_t>(train.steps_per_epoch, 1);
+  checkpoint.args = official_args(trainer->model_config());
+  if (train.optimizer == UDI_ADAMW) {
+    const auto first = group("exp_avg."), second = group("exp_avg_sq.");
+    auto& optimizer = checkpoint.optimizer.emplace();
+    optimizer.lr = train.lr;
+    optimizer.weight_decay = train.weight_decay;
+    optimizer.beta1 = train.beta1;
+    optimizer.beta2 = train.beta2;
+    optimizer.epsilon = train.epsilon;
+    const auto layout = parameter_layout(trainer->model_config());
+    for (size_t i = 0; i < layout.size(); ++i) {
+      const int64_t updates = state["updates"][i];
+      if (!layout[i].trainable) continue;
+      optimizer.moments.push_back({layout[i].name, layout[i].decayed, updates, {}, {}});
+      if (updates == 0) continue;
+      optimizer.moments.back().exp_avg = first[i];
+      optimizer.moments.back().exp_avg_sq = second[i];
+    }
+  }
+  write_official_pth(output, checkpoint);
+}
+
+// Both roles of a file; where it holds one, that one twice.
 void write_official(const std::string& input, const ModelFileOptions& options, const Model& model,
                     const std::string& output) {
-  OfficialCheckpoint checkpoint;
   ModelFileOptions other = options;
   other.role = UDI_STUDENT;
   const Model student = open_model_file(input, other, at::kCPU).model;
+  OfficialCheckpoint checkpoint;
   checkpoint.student = student.weights.views();
   checkpoint.teacher = model.weights.views();
+  checkpoint.args = official_args(model.config);
   write_official_pth(output, checkpoint);
+}
+
+bool is_checkpoint(const std::string& path) {
+  return is_safetensors(path) && SafetensorsFile(path).metadata().count("udi.train") > 0;
 }
 
 void write_timm(const Model& model, const std::string& output) {
   const TimmWeights weights = export_timm(model.weights.views(), true);
-  write_safetensors(output, weights.tensors, {{"format", "pt"}});
+  write_safetensors(output, weights.tensors, {{"format", "pt"}, {"heads", std::to_string(model.config.heads)}});
 }
 
 }  // namespace
@@ -53,6 +111,8 @@ Json run_convert(const JobHost& host, JobConfig& config) {
     save_model(file.model, output);
   } else if (to == "timm") {
     write_timm(file.model, output);
+  } else if (is_checkpoint(input)) {
+    write_official_run(input, output);
   } else {
     write_official(input, options, file.model, output);
   }

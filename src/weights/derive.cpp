@@ -26,7 +26,7 @@ class Deriver {
  public:
   Deriver(const std::string& path, const ImportOptions& options, const json& scalars, ImportedWeights* weights)
       : path_(path), options_(options), weights_(*weights), config_(weights->model_config = json::object()) {
-    if (scalars.is_object() && scalars.contains("args")) args_ = scalars.at("args");
+    if (scalars.is_object()) args_ = scalars.contains("args") ? scalars.at("args") : scalars;
     for (const TensorView& tensor : weights->tensors) tensors_[tensor.name] = &tensor;
   }
 
@@ -54,10 +54,12 @@ class Deriver {
     return *tensor;
   }
 
-  // A positive whole number among the checkpoint's arguments, else 0.
+  // A positive whole number among the checkpoint's arguments, else 0. Metadata of a safetensors file are strings.
   int64_t argument(const char* name) const {
-    if (!args_.is_object() || !args_.contains(name) || !args_.at(name).is_number_integer()) return 0;
-    return std::max<int64_t>(args_.at(name).get<int64_t>(), 0);
+    if (!args_.is_object() || !args_.contains(name)) return 0;
+    const json& value = args_.at(name);
+    const json number = value.is_string() ? json::parse(value.get<std::string>(), nullptr, false) : value;
+    return number.is_number_integer() ? std::max<int64_t>(number.get<int64_t>(), 0) : 0;
   }
 
   void backbone();

@@ -117,6 +117,28 @@ void PthWriter::scalar_tensor(float value) {
   tensor({"", UDI_F32, {}, &scalars_.back(), sizeof(float)});
 }
 
+void PthWriter::json(const nlohmann::json& value) {
+  if (value.is_object()) {
+    begin_dict();
+    for (const auto& [key, item] : value.items()) string(key), json(item);
+    end();
+  } else if (value.is_array()) {
+    begin_list();
+    for (const auto& item : value) json(item);
+    end();
+  } else if (value.is_string()) {
+    string(value.get<std::string>());
+  } else if (value.is_boolean()) {
+    boolean(value.get<bool>());
+  } else if (value.is_number_float()) {
+    number(value.get<double>());
+  } else if (value.is_number()) {
+    integer(value.get<int64_t>());
+  } else {
+    none();
+  }
+}
+
 void PthWriter::save(const std::string& path) const {
   check(closers_.empty(), UDI_E_INTERNAL, "a pickle is saved before its end");
   write_atomically(path, [&](const Append& append) {
@@ -235,6 +257,10 @@ void write_official_pth(const std::string& path, const OfficialCheckpoint& check
   if (checkpoint.optimizer) write_optimizer(out, *checkpoint.optimizer);
   out.string("epoch");
   out.integer(checkpoint.epoch);
+  if (!checkpoint.args.is_null()) {
+    out.string("args");
+    out.json(checkpoint.args);
+  }
   if (checkpoint.center.data) {
     check(checkpoint.center.shape.size() == 2, UDI_E_INVALID, "the center must be [levels, out_dim]");
     counts.assign(size_t(checkpoint.center.shape[0]), 0.0f);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -33,7 +34,8 @@ class PthWriter {
   void string(const std::string& value);
   // UDI_E_UNSUPPORTED for a dtype that torch has no storage of (U16, U32, U64).
   void tensor(const TensorView& tensor);
-  void scalar_tensor(float value);  // of no dimension
+  void scalar_tensor(float value);         // of no dimension
+  void json(const nlohmann::json& value);  // as dicts, lists, numbers, strings
 
   // Atomic (base/files.h). The value that was begun must have ended.
   void save(const std::string& path) const;
@@ -73,6 +75,7 @@ struct OfficialCheckpoint {
   TensorView center;                         // [levels, out_dim]; data NULL: left out
   int64_t epoch = 0;                         // epochs that are done
   std::optional<Optimizer> optimizer;
+  nlohmann::json args;  // an object; what shapes do not tell a reader, by the official arguments' names; null: left out
 };
 
 // student gets "module." before each name, head.0 is written under its aliases too (one a level of the loss), and

@@ -358,8 +358,11 @@ TEST(Names, TimmAndBack) {
   EXPECT_EQ(both.tensors[0].shape, (std::vector<int64_t>{1, 2, 12}));
 
   const TimmWeights timm = export_timm(network.tensors, true);
-  const ImportedWeights got = from_safetensors(timm.tensors, heads(3));
+  TempFolder folder;  // metadata tell the heads
+  write_safetensors(folder / "timm.safetensors", timm.tensors, {{"format", "pt"}, {"heads", "2"}});
+  const ImportedWeights got = import_weights(folder / "timm.safetensors", {});
   EXPECT_EQ(got.layout, "vit");
+  EXPECT_EQ(got.model_config["heads"], 2);
   EXPECT_EQ(got.model_config["class_tokens"], 1);
   EXPECT_EQ(got.model_config["image_size"], 12);
   EXPECT_EQ(got.missing.size(), 8u);

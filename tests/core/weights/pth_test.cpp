@@ -363,6 +363,7 @@ TEST(PthWriter, OfficialCheckpointAgain) {
   checkpoint.teacher = teacher.tensors;
   checkpoint.center = student.center;
   checkpoint.epoch = want.scalars()["epoch"];
+  checkpoint.args = {{"heads", 3}, {"rate", 0.5}, {"deep", {{"none", nullptr}, {"list", {true, -1, "x"}}}}};
   checkpoint.optimizer.emplace();
   const auto& groups = want.scalars()["optimizer"]["param_groups"];
   checkpoint.optimizer->lr = 0.25;  // the official one is a NumPy scalar, which is no plain number
@@ -393,6 +394,8 @@ TEST(PthWriter, OfficialCheckpointAgain) {
   }
   EXPECT_EQ(got_names, want_names);
   EXPECT_EQ(got.scalars()["epoch"], want.scalars()["epoch"]);
+  EXPECT_EQ(got.scalars()["args"], checkpoint.args);
+  EXPECT_EQ(import_weights(folder / "again.pth", {}).model_config["heads"], 3);
   const auto& written = got.scalars()["optimizer"]["param_groups"];
   ASSERT_EQ(written.size(), 2u);
   EXPECT_EQ(written[0]["lr"], 0.25);
