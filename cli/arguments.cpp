@@ -151,6 +151,7 @@ Arguments parse_arguments(const std::vector<Job>& jobs, int argc, char** argv) {
   CLI::App app;
   app.formatter_fn([&](const CLI::App*, const std::string&, CLI::AppFormatMode) { return overview(jobs); });
   app.set_version_flag("--version", std::string("udi ") + udi_version_string());
+  app.require_subcommand(0, 1);  // a later word is a value, even if commands are called so: bench extract
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto& job : jobs) commands.push_back(add_command(job, &app));
   if (argc < 2) throw UsageError("a command must be given");

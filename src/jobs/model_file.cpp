@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "train/checkpoint.h"
 #include "weights/names.h"
 
 namespace udi {
@@ -90,9 +91,11 @@ bool is_safetensors(const std::string& path) {
 }
 
 ModelFile open_model_file(const std::string& path, const ModelFileOptions& options, at::Device device) {
-  const bool own = is_safetensors(path) && SafetensorsFile(path).metadata().count(kConfigKey) > 0;
-  if (!own) return import_model(path, options, device);
-  return {load_model(SafetensorsFile(path), options.role, device), "udi", {}};
+  if (!is_safetensors(path)) return import_model(path, options, device);
+  const SafetensorsFile file(path);
+  if (!file.metadata().count(kConfigKey)) return import_model(path, options, device);
+  check_checksums(file);
+  return {load_model(file, options.role, device), "udi", {}};
 }
 
 Model open_model(const Host& host, const std::string& path, const ModelFileOptions& options, at::Device device) {

@@ -55,23 +55,6 @@ void check_format(const SafetensorsFile& file) {
         ", the newest that this libudi reads");
 }
 
-// Every tensor and every metadata entry against its checksum.
-void check_sums(const SafetensorsFile& file) {
-  const nlohmann::json sums = metadata_json(file, kChecksumsKey);
-  check(sums.is_object(), UDI_E_FORMAT, file.path(), ": damaged: its checksums are no object");
-  const auto agree = [&](const std::string& name, const std::string& sum) {
-    const auto entry = sums.find(name);
-    check(entry != sums.end() && *entry == sum, UDI_E_FORMAT, file.path(), ": damaged: the checksum of '", name,
-          "' does not agree");
-  };
-  for (const auto& [key, value] : file.metadata()) {
-    if (key != kChecksumsKey) agree(entry_name(key), checksum(value));
-  }
-  for (const TensorView& tensor : file.tensors()) agree(tensor.name, xxh64_hex(tensor.data, tensor.bytes));
-  check(sums.size() == file.metadata().size() - 1 + file.tensors().size(), UDI_E_FORMAT, file.path(),
-        ": damaged: it has checksums of tensors that are not there");
-}
-
 // The file's tensors are those that the configuration calls for. Before any memory is taken for them.
 void check_tensors(const SafetensorsFile& file, const udi_model_config& model, const udi_train_config& train) {
   size_t expected = 0;
@@ -93,7 +76,7 @@ void check_tensors(const SafetensorsFile& file, const udi_model_config& model, c
 LoadedCheckpoint load_one(const std::string& path, at::Device device) {
   const SafetensorsFile file(path);
   check_format(file);
-  check_sums(file);
+  check_checksums(file);
   const udi_model_config config = config_from_json(metadata_json(file, kConfigKey));
   const udi_train_config train = train_config_from_json(metadata_json(file, kTrainKey));
   check_tensors(file, config, train);
@@ -115,6 +98,23 @@ LoadedCheckpoint load_one(const std::string& path, at::Device device) {
 }  // namespace
 
 std::string previous_checkpoint(const std::string& path) { return path + ".prev"; }
+
+void check_checksums(const SafetensorsFile& file) {
+  if (!file.metadata().count(kTrainKey) && !file.metadata().count(kChecksumsKey)) return;
+  const nlohmann::json sums = metadata_json(file, kChecksumsKey);
+  check(sums.is_object(), UDI_E_FORMAT, file.path(), ": damaged: its checksums are no object");
+  const auto agree = [&](const std::string& name, const std::string& sum) {
+    const auto entry = sums.find(name);
+    check(entry != sums.end() && *entry == sum, UDI_E_FORMAT, file.path(), ": damaged: the checksum of '", name,
+          "' does not agree");
+  };
+  for (const auto& [key, value] : file.metadata()) {
+    if (key != kChecksumsKey) agree(entry_name(key), checksum(value));
+  }
+  for (const TensorView& tensor : file.tensors()) agree(tensor.name, xxh64_hex(tensor.data, tensor.bytes));
+  check(sums.size() == file.metadata().size() - 1 + file.tensors().size(), UDI_E_FORMAT, file.path(),
+        ": damaged: it has checksums of tensors that are not there");
+}
 
 void save_checkpoint(const Trainer& trainer, const nlohmann::json& extra, const std::string& path) {
   Metadata metadata = {{kFormatKey, std::to_string(kFormat)},

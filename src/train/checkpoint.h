@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "base/safetensors.h"
 #include "nlohmann/json.hpp"
 #include "train/trainer.h"
 
@@ -31,6 +32,10 @@ struct LoadedCheckpoint {
 // if `path` is damaged or gone, `path`.prev is read instead, and `damage` says why; if both fail, the error is the
 // first's.
 LoadedCheckpoint load_checkpoint(const std::string& path, at::Device device, bool or_previous);
+
+// Every tensor and every metadata entry against the file's checksums; a file that is no checkpoint needs none.
+// UDI_E_FORMAT names what is damaged.
+void check_checksums(const SafetensorsFile& file);
 
 // `path`.prev
 std::string previous_checkpoint(const std::string& path);
