@@ -1,4 +1,6 @@
 // udi: every command is a job of udi.h. Results go to stdout, everything else to stderr.
+#include <signal.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -69,7 +71,11 @@ int report(const Arguments& arguments, const Outcome& outcome, Terminal* termina
   const int code = exit_code(outcome);
   terminal->clear();
   if (outcome.status != UDI_OK) {
-    terminal->log(UDI_LOG_ERROR, outcome.error.message);
+    if (outcome.status == UDI_E_CANCELLED && received_signal() != 0) {
+      terminal->log(UDI_LOG_INFO, received_signal() == SIGINT ? "interrupted" : "terminated");
+    } else {
+      terminal->log(UDI_LOG_ERROR, outcome.error.message);
+    }
     if (!arguments.json) return code;
     const Json object = {{"error", outcome.error.message}, {"status", udi_status_name(outcome.status)}};
     return print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n', code);

@@ -64,6 +64,16 @@ same_tensors before.safetensors run/checkpoint.safetensors
 run 0 "${train[@]}" --out run
 same_tensors straight/checkpoint.safetensors run/checkpoint.safetensors
 
+# A loss that is not finite ends the run; the images are named, the last checkpoint is one of before.
+wild=(pretrain --data set/train "${tiny[@]}" --optimizer sgd --lr 1000 --weight-decay 1000 --weight-decay-end 1000
+  --clip-grad 0 --steps 40 --save-steps 1 --json)
+run 1 "${wild[@]}" --out wild
+says 'the loss is not finite' 'The last checkpoint is untouched'
+result 'r["status"] == "UDI_E_NONFINITE"'
+[ "$(grep -c 'in the step that is not finite: [a-z_]*/00000[0-9]' err.txt)" -eq 4 ] || die 'four images are named'
+run 0 inspect wild/checkpoint.safetensors --json
+result 'r["checksums"] == "good" and 0 < r["steps_done"] < 40'
+
 # Folders that cannot be made or written.
 touch file
 run 1 "${train[@]}" --out file/run

@@ -15,7 +15,7 @@ run 0 "${train[@]}" --out straight
 result 'r["steps_done"] == 600 and r["bad_images"] == 0 and r["loss"] > 0'
 whole_log straight $steps
 
-# stop SIGNAL CODE LINES: the run ends with CODE once its log has LINES lines.
+# stop SIGNAL CODE LINES WORD: the run ends with CODE and WORD once its log has LINES lines.
 stop() {
   local code=0
   "$udi" "${train[@]}" --out stopped >out.txt 2>err.txt &
@@ -25,11 +25,12 @@ stop() {
   wait $process || code=$?
   [ $code -eq "$2" ] || die "exit $code, not $2, after SIG$1"
   result 'r["status"] == "UDI_E_CANCELLED"'
-  says 'the same command goes on from there'
+  says 'the same command goes on from there' "$4"
+  ! grep -q '^error' err.txt || die 'being stopped is no error'
 }
 
-stop INT 130 100
-stop TERM 143 250
+stop INT 130 100 interrupted
+stop TERM 143 250 terminated
 says 'going on after step'
 [ "$(wc -l <stopped/log.jsonl)" -lt $steps ] || die 'the second run was not stopped'
 
