@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <udi.h>
 
-enum { IMAGES = 32, SIDE = 32, STEPS = 20 };
+enum { IMAGES = 32, SIDE = 32, STEPS = 60 };
 
 static udi_error error;
 static void check(udi_status status) {
@@ -43,7 +43,8 @@ int main(void) {
   udi_train_config_init(&training, sizeof training);
   training.total_steps = STEPS;
   training.lr = 2e-3;
-  training.momentum_teacher = training.momentum_teacher_end = 0.9; /* a short run needs a teacher that follows fast */
+  training.momentum_teacher = training.momentum_teacher_end = 0.9; /* so few steps need a teacher that follows fast */
+  training.teacher_temp = training.warmup_teacher_temp = 0.03;
   check(udi_trainer_create(context, model, &training, &trainer, &error));
 
   udi_view_config crops;
