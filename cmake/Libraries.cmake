@@ -7,6 +7,7 @@ set(gen ${CMAKE_BINARY_DIR}/gen)
 
 add_custom_command(OUTPUT ${gen}/calls.h ${gen}/forwarders.c ${gen}/core_calls.c
   DEPENDS ${CMAKE_SOURCE_DIR}/include/udi.h ${CMAKE_SOURCE_DIR}/scripts/gen_forwarders.py
+          ${CMAKE_SOURCE_DIR}/scripts/header.py
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/gen_forwarders.py ${CMAKE_SOURCE_DIR}/include/udi.h ${gen})
 
 if(UDI_TORCH_NAMED)

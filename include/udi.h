@@ -290,6 +290,9 @@ typedef struct udi_model_info {
 UDI_API uint32_t udi_version(void);           /* UDI_VERSION_NUMBER of the library */
 UDI_API const char *udi_version_string(void); /* "0.1.0" */
 UDI_API uint32_t udi_abi_version(void);
+/* Names what this header declares: 64 hex digits, the same for headers that differ in comments or versions alone. Bindings
+ * compare it when they load. */
+UDI_API const char *udi_api_fingerprint(void);
 UDI_API const char *udi_build_info(void); /* JSON: version, abi, the LibTorch it was built for and where it looks for it */
 UDI_API const char *udi_status_name(udi_status status); /* "UDI_E_SHAPE"; never NULL */
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seam between libudi.so and libudi_core.so from the declarations in include/udi.h:
 
-calls.h       struct udi_core_calls: a pointer to every function that the core implements
+calls.h       struct udi_core_calls: a pointer to every function that the core implements; the interface's fingerprint
 forwarders.c  those functions in libudi.so: open the core if need be, then call through the table
 core_calls.c  the table in libudi_core.so, filled with the core's own functions (the compiler checks the types)
 
@@ -13,23 +13,16 @@ import pathlib
 import re
 import sys
 
+sys.dont_write_bytecode = True  # the sources may be read-only
+import header as text_of_header  # noqa: E402
+
 # What libudi.so does itself, without LibTorch (src/front).
-OWN = {"udi_version", "udi_version_string", "udi_abi_version", "udi_build_info", "udi_status_name", "udi_job_schema",
+OWN = {"udi_version", "udi_version_string", "udi_abi_version", "udi_api_fingerprint", "udi_build_info",
+       "udi_status_name", "udi_job_schema",
        "udi_context_config_init", "udi_model_config_init", "udi_view_config_init", "udi_loader_config_init",
        "udi_train_config_init", "udi_extract_config_init", "udi_attention_config_init"}
 
-DECLARATION = re.compile(r"^UDI_API (?:UDI_CHECK )?([\w ]+?[ *]+)(udi_\w+)\(([^;]*)\);", re.MULTILINE)
 NOTE = "/* Generated from include/udi.h by scripts/gen_forwarders.py. */\n"
-
-
-def declarations(header):
-    """(result type, name, parameters) of every function, comments and line breaks removed."""
-    plain = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    found = [(result.strip(), name, " ".join(parameters.split()))
-             for result, name, parameters in DECLARATION.findall(plain)]
-    if len(found) != plain.count("\nUDI_API "):
-        sys.exit(f"understood {len(found)} of {plain.count(chr(10) + 'UDI_API ')} declarations")
-    return found
 
 
 def arguments(parameters):
@@ -60,6 +53,8 @@ CALLS = NOTE + """#ifndef UDI_CALLS_H
 struct udi_core_calls {
 %(members)s};
 
+#define UDI_API_FINGERPRINT "%(api)s"
+
 /* The one symbol of libudi_core.so: its table, or NULL if it was built from another header than its caller. */
 #define UDI_CALLS_FINGERPRINT "%(fingerprint)s"
 #ifdef __cplusplus
@@ -84,7 +79,7 @@ const struct udi_core_calls *udi_core_entry(const char *fingerprint) {
 
 def main():
     header, target = pathlib.Path(sys.argv[1]).read_text(), sys.argv[2]
-    functions = declarations(header)
+    functions = text_of_header.functions(header)
     if target == "--names":
         print("\n".join(name for _, name, _ in functions))
         return
@@ -93,7 +88,8 @@ def main():
     fingerprint = hashlib.sha256(header.encode()).hexdigest()[:32]
     out = pathlib.Path(target)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "calls.h").write_text(CALLS % {"members": members, "fingerprint": fingerprint})
+    (out / "calls.h").write_text(CALLS % {"members": members, "fingerprint": fingerprint,
+                                              "api": text_of_header.fingerprint(header)})
     (out / "core_calls.c").write_text(CORE_CALLS % {"entries": "".join(f"    {name},\n" for _, name, _ in forwarded)})
     (out / "forwarders.c").write_text(
         NOTE + '#include "calls.h"\n#include "front/core.h"\n\n' + "\n".join(forwarder(*f) for f in forwarded))

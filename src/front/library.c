@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "calls.h"
 #include "front/core.h"
 #include "front/torch.h"
 #include "udi.h"
@@ -16,6 +17,7 @@ extern const char udi_job_schema_text[]; /* generated from src/jobs/schema.json 
 uint32_t udi_version(void) { return UDI_VERSION_NUMBER; }
 const char* udi_version_string(void) { return VERSION; }
 uint32_t udi_abi_version(void) { return UDI_ABI_VERSION; }
+const char* udi_api_fingerprint(void) { return UDI_API_FINGERPRINT; }
 const char* udi_job_schema(void) { return udi_job_schema_text; }
 
 const char* udi_status_name(udi_status status) {
