@@ -6,6 +6,7 @@
 #include <exception>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "udi.h"
 
@@ -15,6 +16,7 @@ struct Error : std::exception {
   udi_status status;
   int native_code;
   std::string message;
+  std::vector<std::string> lines;  // of an error about many things: each of them, for the log
 
   Error(udi_status status, std::string message, int native_code = 0)
       : status(status), native_code(native_code), message(std::move(message)) {}
@@ -46,6 +48,26 @@ template <class... Parts>
 template <class... Parts>
 void check(bool good, udi_status status, const Parts&... parts) {
   if (!good) fail(status, parts...);
+}
+
+// An error about many things: the message names as many of `lines` as it has room for, the log gets all of them.
+// where: the file, say; may be empty.
+[[noreturn]] inline void fail_listing(udi_status status, const std::string& where, const std::string& what,
+                                      const std::vector<std::string>& lines) {
+  constexpr size_t kRoom = sizeof(udi_error::message) - 1, kRoomForMore = 40;
+  const std::string start = where.empty() ? "" : where + ": ";
+  Error error(status, start + what);
+  for (const std::string& line : lines) error.lines.push_back(start + line);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const bool last = i + 1 == lines.size();
+    const size_t size = error.message.size() + 2 + lines[i].size() + (last ? 0 : kRoomForMore);
+    if (size > kRoom) {
+      error.message += i == 0 ? ": the log names them" : text("; and ", lines.size() - i, " more, all in the log");
+      break;
+    }
+    error.message += (i == 0 ? ": " : "; ") + lines[i];
+  }
+  throw error;
 }
 
 }  // namespace udi

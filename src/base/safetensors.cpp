@@ -91,7 +91,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       return fields_.insert(text).second || bad(text, " is given twice");
     }
     if (text.size() > limits_.name_bytes) {
-      return bad("a name of ", text.size(), " bytes is longer than the limit of ", limits_.name_bytes);
+      return bad("a name of ", text.size(), " bytes is longer than the limit of ", limits_.name_bytes,
+                 " (max_name_bytes)");
     }
     if (text.find('\0') != std::string::npos) return bad("a name holds a NUL character");
     auto& names = place_ == Place::kMetadata ? metadata_keys_ : names_;
@@ -229,6 +230,13 @@ int64_t TensorView::elements() const {
   return count;
 }
 
+SafetensorsFile::Limits SafetensorsFile::limits_of(const FormatLimits& given) {
+  Limits limits;
+  limits.header_bytes = limit_or(given.header_bytes, limits.header_bytes);
+  limits.name_bytes = limit_or(given.name_bytes, limits.name_bytes);
+  return limits;
+}
+
 SafetensorsFile::SafetensorsFile(const std::string& path, Limits limits)
     : path_(path), file_(std::make_unique<MappedFile>(path)) {
   parse(file_->data(), file_->size(), limits);
@@ -244,7 +252,7 @@ void SafetensorsFile::parse(const uint8_t* data, uint64_t size, Limits limits) {
   uint64_t header_size = 0;
   std::memcpy(&header_size, data, 8);  // little-endian, as every processor libudi is built for
   check(header_size <= limits.header_bytes, UDI_E_FORMAT, path_, ": a header of ", header_size,
-        " bytes is larger than the limit of ", limits.header_bytes);
+        " bytes is larger than the limit of ", limits.header_bytes, " (max_header_bytes)");
   check(header_size <= size - 8, UDI_E_FORMAT, path_, ": ends within its header of ", header_size, " bytes");
   const char* header = reinterpret_cast<const char*>(data) + 8;
   check(header_size >= 2 && header[0] == '{', UDI_E_FORMAT, path_, ": the header does not start with '{'");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/limits.h"
 #include "udi.h"
 
 namespace udi {
@@ -42,6 +43,7 @@ class SafetensorsFile {
     uint64_t name_bytes = 1024;          // of a tensor's name or a metadata key
     uint64_t dimensions = 64;
   };
+  static Limits limits_of(const FormatLimits& given);
 
   // Maps the file. UDI_E_FORMAT names the file and what is wrong with it.
   explicit SafetensorsFile(const std::string& path) : SafetensorsFile(path, Limits()) {}

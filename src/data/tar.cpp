@@ -15,8 +15,8 @@ namespace {
 
 using Block = std::array<uint8_t, kTarBlock>;
 
-constexpr uint64_t kNameLimit = 4096;
-constexpr uint64_t kPaxLimit = 1 << 20;
+constexpr uint64_t kNameBytes = 4096;  // unless the caller has limits of their own
+constexpr uint64_t kHeaderBytes = 1 << 20;
 
 // Fields of a header: offset and length.
 struct Field {
@@ -100,8 +100,12 @@ std::string printable(std::string name) {
 
 class Indexer {
  public:
-  Indexer(const Bytes& bytes, const std::string& archive, Skips& skips)
-      : bytes_(bytes), archive_(archive), skips_(skips) {}
+  Indexer(const Bytes& bytes, const std::string& archive, Skips& skips, const FormatLimits& limits)
+      : bytes_(bytes),
+        archive_(archive),
+        skips_(skips),
+        max_header_bytes_(limit_or(limits.header_bytes, kHeaderBytes)),
+        max_name_bytes_(limit_or(limits.name_bytes, kNameBytes)) {}
 
   std::vector<TarEntry> run(const Host& host) {
     check(bytes_.size() > 0, UDI_E_FORMAT, archive_, ": an empty file, not a tar archive");
@@ -162,6 +166,7 @@ class Indexer {
   void add_entry(char type, bool regular, uint64_t data, uint64_t size) {
     std::string name = pax_name_ ? *pax_name_ : long_name_ ? *long_name_ : header_name();
     if (type == '5' || name.empty() || name.back() == '/') return;  // a folder
+    check_name(name.size());
     const char* reason = clean_name(name);
     if (!reason && type >= '1' && type <= '6') reason = "a link or device inside an archive";
     if (!reason && (type == 'S' || pax_sparse_)) reason = "a sparse file";
@@ -185,14 +190,20 @@ class Indexer {
   }
 
   void read_long_name(uint64_t data, uint64_t size) {
-    if (size > kNameLimit + 1) damaged("a name of ", size, " bytes, more than ", kNameLimit);
+    check_name(size - std::min<uint64_t>(size, 1));  // without the NUL at its end
     const std::string name = read_text(data, size);
     long_name_ = name.substr(0, name.find('\0'));
   }
 
+  void check_name(uint64_t size) const {
+    if (size > max_name_bytes_) damaged("a name of ", size, " bytes, more than max_name_bytes ", max_name_bytes_);
+  }
+
   // Records "LENGTH KEY=VALUE\n", where LENGTH counts the whole record.
   void read_pax(uint64_t data, uint64_t size) {
-    if (size > kPaxLimit) damaged("a pax header of ", size, " bytes, more than ", kPaxLimit);
+    if (size > max_header_bytes_) {
+      damaged("a pax header of ", size, " bytes, more than max_header_bytes ", max_header_bytes_);
+    }
     const std::string records = read_text(data, size);
     size_t at = 0;
     while (at < records.size() && records[at] != '\0') {
@@ -214,7 +225,7 @@ class Indexer {
 
   void take_pax_record(const std::string& key, const std::string& value) {
     if (key == "path") {
-      if (value.size() > kNameLimit) damaged("a name of ", value.size(), " bytes, more than ", kNameLimit);
+      check_name(value.size());
       pax_name_ = value;
     } else if (key == "size") {
       const bool number = !value.empty() && value.size() <= 18 &&
@@ -244,6 +255,7 @@ class Indexer {
   const Bytes& bytes_;
   const std::string& archive_;
   Skips& skips_;
+  const uint64_t max_header_bytes_, max_name_bytes_;
   Block block_{};
   uint64_t header_at_ = 0, next_ = 0;
   std::optional<std::string> long_name_, pax_name_;  // for the next entry
@@ -256,8 +268,9 @@ class Indexer {
 
 bool is_tar_header(const uint8_t block[kTarBlock]) { return all_zero(block) || checksum_matches(block); }
 
-std::vector<TarEntry> index_tar(const Bytes& bytes, const std::string& name, Skips& skips, const Host& host) {
-  return Indexer(bytes, name, skips).run(host);
+std::vector<TarEntry> index_tar(const Bytes& bytes, const std::string& name, Skips& skips, const Host& host,
+                                const FormatLimits& limits) {
+  return Indexer(bytes, name, skips, limits).run(host);
 }
 
 }  // namespace udi

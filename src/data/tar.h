@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "data/bytes.h"
 #include "data/skips.h"
 
@@ -22,8 +23,10 @@ constexpr size_t kTarBlock = 512;
 bool is_tar_header(const uint8_t block[kTarBlock]);
 
 // The regular files, in the archive's order; of entries of the same name the last one, as unpacking would leave it.
-// Links, sparse files, unsafe names and duplicates go to `skips`. name: of the archive, for messages. UDI_E_FORMAT: a
-// damaged header, an entry that reaches beyond the end, a name over 4,096 bytes.
-std::vector<TarEntry> index_tar(const Bytes& bytes, const std::string& name, Skips& skips, const Host& host);
+// Links, sparse files, unsafe names and duplicates go to `skips`. name: of the archive, for messages. limits: of a pax
+// header (1 MiB if not given) and of an entry's name (4,096 bytes). UDI_E_FORMAT: a damaged header, an entry that
+// reaches beyond the end, something over a limit.
+std::vector<TarEntry> index_tar(const Bytes& bytes, const std::string& name, Skips& skips, const Host& host,
+                                const FormatLimits& limits = {});
 
 }  // namespace udi

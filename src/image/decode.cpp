@@ -23,7 +23,7 @@ FileKind file_kind(const uint8_t* data, size_t size) {
 Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn) {
   check(size > 0, UDI_E_FORMAT, "the file is empty");
   check(size <= limits.max_file_bytes, UDI_E_MEMORY, "the file has ", size, " bytes: more than the limit of ",
-        limits.max_file_bytes);
+        limits.max_file_bytes, " (max_file_bytes)");
   const FileKind kind = file_kind(data, size);
   check(kind != FileKind::kOther, UDI_E_FORMAT, "the file is no JPEG, PNG or .npy (by its first bytes)");
   if (kind == FileKind::kNpy) return decode_npy(data, size, limits, channels);

@@ -14,7 +14,8 @@ namespace udi {
 inline void check_pixels(uint64_t height, uint64_t width, const DecodeLimits& limits) {
   check(height > 0 && width > 0, UDI_E_FORMAT, "the image has ", height, " x ", width, " pixels");
   check(height <= INT32_MAX && width <= INT32_MAX && height <= limits.max_pixels / width, UDI_E_MEMORY,
-        "the image has ", height, " x ", width, " pixels: more than the limit of ", limits.max_pixels);
+        "the image has ", height, " x ", width, " pixels: more than the limit of ", limits.max_pixels,
+        " (max_pixels)");
 }
 
 inline Image make_image(int height, int width, int channels, udi_dtype dtype) {

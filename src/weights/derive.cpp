@@ -1,10 +1,11 @@
 #include "weights/derive.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace udi {
 namespace {
@@ -32,6 +33,7 @@ class Deriver {
 
   void derive() {
     backbone();
+    transform();
     srs();
     head();
     regularisation();
@@ -54,15 +56,24 @@ class Deriver {
     return *tensor;
   }
 
-  // A positive whole number among the checkpoint's arguments, else 0. Metadata of a safetensors file are strings.
-  int64_t argument(const char* name) const {
-    if (!args_.is_object() || !args_.contains(name)) return 0;
+  // One of the checkpoint's arguments, null if absent. Metadata of a safetensors file are strings, of JSON here.
+  json told(const char* name) const {
+    if (!args_.is_object() || !args_.contains(name)) return nullptr;
     const json& value = args_.at(name);
-    const json number = value.is_string() ? json::parse(value.get<std::string>(), nullptr, false) : value;
+    if (!value.is_string()) return value;
+    const json parsed = parse_shallow(value.get<std::string>());
+    return parsed.is_discarded() ? value : parsed;
+  }
+
+  // A positive whole number among the checkpoint's arguments, else 0.
+  int64_t argument(const char* name) const {
+    const json number = told(name);
     return number.is_number_integer() ? std::max<int64_t>(number.get<int64_t>(), 0) : 0;
   }
 
   void backbone();
+  void transform();
+  json channels_told(const char* name) const;
   void srs();
   void head();
   void regularisation();
@@ -101,8 +112,43 @@ void Deriver::backbone() {
   config_["depth"] = find_depth();
   config_["heads"] = find_heads(width);
   if (const TensorView* mlp = find(text(kVit, "blocks.0.mlp.fc1.weight"), 2)) {
-    config_["mlp_ratio"] = double(mlp->shape[0]) / double(width);
+    // As a float, with which width * ratio must not fall short of the hidden width by rounding.
+    float ratio = float(double(mlp->shape[0]) / double(width));
+    if (double(width) * double(ratio) < double(mlp->shape[0])) ratio = std::nextafter(ratio, INFINITY);
+    config_["mlp_ratio"] = ratio;
   }
+}
+
+// How an image becomes the model's input: the file's own word, which those written by libudi have, else the defaults
+// of pretraining.
+void Deriver::transform() {
+  config_["resize_size"] = std::llround(double(config_["image_size"].get<int64_t>()) * 256 / 224);
+  const json size = told("resize_size");
+  if (!size.is_null()) {
+    check(size.is_number_integer(), UDI_E_FORMAT, path_, ": its resize_size is no whole number");
+    config_["resize_size"] = size;
+  }
+  const std::pair<const char*, double> of_no_photograph[] = {{"mean", 0.5}, {"std", 0.25}};
+  for (const auto& [name, value] : of_no_photograph) {
+    const json given = channels_told(name);
+    if (!given.is_null()) {
+      config_[name] = given;
+    } else if (config_["channels"] != 3) {
+      config_[name] = std::vector<double>(config_["channels"].get<size_t>(), value);
+    }
+  }
+}
+
+// A number for each channel, or one for all of them; null if the file has none.
+json Deriver::channels_told(const char* name) const {
+  const json given = told(name);
+  if (given.is_null()) return given;
+  const size_t channels = config_["channels"].get<size_t>();
+  const json list = given.is_array() ? given : json::array({given});
+  const bool numbers = std::all_of(list.begin(), list.end(), [](const json& item) { return item.is_number(); });
+  check(numbers && (list.size() == 1 || list.size() == channels), UDI_E_FORMAT, path_, ": its ", name,
+        " is neither one number nor ", channels, ", one a channel");
+  return list.size() == channels ? list : json(std::vector<json>(channels, list[0]));
 }
 
 int64_t Deriver::find_depth() const {
@@ -136,7 +182,7 @@ int64_t Deriver::find_heads(int64_t width) const {
   if (heads == 0 && width % 64 == 0) heads = width / 64;
   check(heads > 0 && width % heads == 0, UDI_E_INVALID, path_, ": ", heads == 0 ? "does not tell" : text(heads, " as"),
         " the number of attention heads of a width of ", width, heads == 0 ? "" : " does not divide it",
-        "; give it by heads (--heads N)");
+        "; give it by heads (--heads N; the job convert has it, too)");
   return heads;
 }
 

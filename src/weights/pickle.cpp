@@ -173,7 +173,7 @@ const PickleReader::Opcode PickleReader::kOpcodes[] = {
 
 const Value* PickleReader::read() {
   check(size_ <= limits_.bytes, UDI_E_FORMAT, path_, ": a pickle of ", size_, " bytes is larger than the limit of ",
-        limits_.bytes);
+        limits_.bytes, " (max_header_bytes)");
   for (;;) {
     start_ = at_;
     const uint8_t opcode = *take(1);

@@ -241,7 +241,9 @@ bool PthReader::read_tensor(const Value& call) {
     read_tensors_[&call] = tensor;
   }
   tensor.name = place_;
-  need(place_.size() <= limits_.name_bytes, "its name is longer than the limit of ", limits_.name_bytes, " bytes");
+  check(place_.size() <= limits_.name_bytes, UDI_E_FORMAT, path_, ": the tensor '", place_.substr(0, 60),
+        "...': a name of ", place_.size(), " bytes is longer than the limit of ", limits_.name_bytes,
+        " (max_name_bytes)");
   need(out_.index_.emplace(place_, out_.tensors_.size()).second, "two tensors of this name");
   out_.tensors_.push_back(std::move(tensor));
   return true;
@@ -334,6 +336,14 @@ void PthReader::copy_strided(TensorView* tensor, const std::vector<int64_t>& str
       place[i] = 0;
     }
   }
+}
+
+PthFile::Limits PthFile::limits_of(const FormatLimits& given) {
+  Limits limits;
+  limits.pickle.bytes = limit_or(given.header_bytes, limits.pickle.bytes);
+  limits.name_bytes = limit_or(given.name_bytes, limits.name_bytes);
+  limits.zip.name_bytes = limit_or(given.name_bytes, limits.zip.name_bytes);
+  return limits;
 }
 
 PthFile::PthFile(const std::string& path, Limits limits) : file_(std::make_unique<MappedFile>(path)) {

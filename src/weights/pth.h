@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/limits.h"
 #include "base/safetensors.h"
 #include "weights/pickle.h"
 #include "weights/zip.h"
@@ -27,6 +28,7 @@ class PthFile {
     uint64_t name_bytes = 1024;       // of a tensor
     uint64_t dimensions = 64;
   };
+  static Limits limits_of(const FormatLimits& given);
 
   // Maps the file. UDI_E_FORMAT: damaged, or not such a file; UDI_E_UNSUPPORTED: of a kind that is not read, with the
   // way to save it anew.

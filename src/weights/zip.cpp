@@ -184,7 +184,7 @@ std::vector<ZipEntry> Reader::read_entries(const Directory& directory, ZipFile::
     sizes.offset = fields.u32();
     need(name_size + extra_size + comment_size <= end - at - kDirectorySize, "the directory ends within entry ", i);
     need(name_size <= limits.name_bytes, "a name of ", name_size, " bytes is longer than the limit of ",
-         limits.name_bytes);
+         limits.name_bytes, " (max_name_bytes)");
     const std::string name(reinterpret_cast<const char*>(fields.at), name_size);
     need(name.find('\0') == std::string::npos, "a name holds a NUL byte");
     check(!(flags & (kEncrypted | kStrongEncryption | kMaskedHeaders)), UDI_E_UNSUPPORTED, path_, ": entry '", name,

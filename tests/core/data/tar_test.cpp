@@ -22,10 +22,10 @@ struct Indexed {
   }
 };
 
-Indexed index(const std::string& archive) {
+Indexed index(const std::string& archive, const FormatLimits& limits = {}) {
   Indexed result;
   const MemoryBytes bytes(reinterpret_cast<const uint8_t*>(archive.data()), archive.size());
-  result.entries = index_tar(bytes, "a.tar", result.skips, Host());
+  result.entries = index_tar(bytes, "a.tar", result.skips, Host(), limits);
   return result;
 }
 
@@ -140,11 +140,26 @@ TEST(Tar, RefusesDamagedExtensions) {
     expect_error(UDI_E_FORMAT, "pax size that is no number", [&] { index(pax(records)); });
   }
   expect_error(UDI_E_FORMAT, "beyond the end", [&] { index(pax("27 size=100000000000000000\n")); });
-  expect_error(UDI_E_FORMAT, "more than 4096", [] {
+  expect_error(UDI_E_FORMAT, "more than max_name_bytes 4096", [] {
     index(TarBuilder().raw_header("L", 5000, 'L').data(std::string(5000, 'n')).file("a", "x").finish());
   });
   expect_error(UDI_E_FORMAT, "pax header of 2000000 bytes",
                [] { index(TarBuilder().raw_header("x", 2000000, 'x').data(std::string(2000000, 'n')).finish()); });
+}
+
+TEST(Tar, LimitsAreTheCallers) {
+  const std::string name(5000, 'n'), plain = TarBuilder().file("seven.c", "x").finish();
+  const std::string pax = TarBuilder().pax({{"path", name}}).file("short", "x").finish();
+  const std::string gnu = TarBuilder().raw_header("L", 5001, 'L').data(name + '\0').file("short", "x").finish();
+  for (const std::string& archive : {pax, gnu}) {
+    expect_error(UDI_E_FORMAT, "a name of 5000 bytes, more than max_name_bytes 4096", [&] { index(archive); });
+    expect_error(UDI_E_FORMAT, "more than max_name_bytes 4999", [&] { index(archive, {0, 4999}); });
+    EXPECT_EQ(index(archive, {0, 5000}).names(), std::vector<std::string>{name});
+  }
+  EXPECT_EQ(index(plain, {0, 7}).names(), std::vector<std::string>{"seven.c"});
+  expect_error(UDI_E_FORMAT, "a name of 7 bytes, more than max_name_bytes 6", [&] { index(plain, {0, 6}); });
+  expect_error(UDI_E_FORMAT, "more than max_header_bytes 5010", [&] { index(pax, {5010, 5000}); });
+  EXPECT_EQ(index(pax, {5011, 5000}).names(), std::vector<std::string>{name});
 }
 
 TEST(Tar, StopsOnACancel) {

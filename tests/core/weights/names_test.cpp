@@ -36,11 +36,16 @@ class Network {
     add(name + ".bias", {width});
   }
 
-  // Width 12, 2 blocks, patches of 4 pixels, a grid of 3 x 3, all below `prefix`.
-  void add_vit(const std::string& prefix, int64_t tokens) {
+  struct Shape {
+    int64_t grid = 3, patch = 4, channels = 3, hidden = 24;
+  };
+
+  // Width 12, 2 blocks, all below `prefix`; patches of 4 pixels and a grid of 3 x 3 if nothing else is asked for.
+  void add_vit(const std::string& prefix, int64_t tokens) { add_vit(prefix, tokens, Shape()); }
+  void add_vit(const std::string& prefix, int64_t tokens, const Shape& shape) {
     add(prefix + "cls_token", {1, tokens, 12});
-    add(prefix + "pos_embed", {1, tokens + 9, 12});
-    add(prefix + "patch_embed.proj.weight", {12, 3, 4, 4});
+    add(prefix + "pos_embed", {1, tokens + shape.grid * shape.grid, 12});
+    add(prefix + "patch_embed.proj.weight", {12, shape.channels, shape.patch, shape.patch});
     add(prefix + "patch_embed.proj.bias", {12});
     for (int block = 0; block < 2; ++block) {
       const std::string name = prefix + "blocks." + std::to_string(block) + '.';
@@ -48,8 +53,8 @@ class Network {
       add_linear(name + "attn.qkv", 36, 12);
       add_linear(name + "attn.proj", 12, 12);
       add_norm(name + "norm2", 12);
-      add_linear(name + "mlp.fc1", 24, 12);
-      add_linear(name + "mlp.fc2", 12, 24);
+      add_linear(name + "mlp.fc1", shape.hidden, 12);
+      add_linear(name + "mlp.fc2", 12, shape.hidden);
     }
     add_norm(prefix + "norm", 12);
   }
@@ -88,14 +93,15 @@ class Network {
 };
 
 // What the tests write: a safetensors file, or a .pth of flat names below one key ("": none), with some arguments.
-ImportedWeights from_safetensors(const std::vector<TensorView>& tensors, const ImportOptions& options = {}) {
+ImportedWeights from_safetensors(const std::vector<TensorView>& tensors, const ImportOptions& options = {},
+                                 const Metadata& metadata = {}) {
   TempFolder folder;
-  write_safetensors(folder / "w.safetensors", tensors, {});
+  write_safetensors(folder / "w.safetensors", tensors, metadata);
   return import_weights(folder / "w.safetensors", options);
 }
 
-ImportedWeights from_pth(const std::vector<TensorView>& tensors, const std::string& key,
-                         const std::map<std::string, std::string>& args, const ImportOptions& options = {}) {
+ImportedWeights from_pth(const std::vector<TensorView>& tensors, const std::string& key, const nlohmann::json& args,
+                         const ImportOptions& options = {}) {
   TempFolder folder;
   PthWriter out;
   out.begin_dict();
@@ -103,9 +109,7 @@ ImportedWeights from_pth(const std::vector<TensorView>& tensors, const std::stri
   for (const TensorView& tensor : tensors) out.string(tensor.name), out.tensor(tensor);
   if (!key.empty()) out.end();
   out.string("args");
-  out.begin_dict();
-  for (const auto& [name, value] : args) out.string(name), out.string(value);
-  out.end();
+  out.json(args.is_null() ? nlohmann::json::object() : args);
   out.end();
   out.save(folder / "w.pth");
   return import_weights(folder / "w.pth", options);
@@ -344,6 +348,106 @@ TEST(Names, ShapesThatAreNoVit) {
   expect_error(UDI_E_UNSUPPORTED, "a square", [&] { misshapen("pos_embed", {1, 1, 12}); });
   expect_error(UDI_E_FORMAT, "widths", [&] { misshapen("pos_embed", {1, 10, 13}); });
   expect_error(UDI_E_UNSUPPORTED, "patches of 4 x 5", [&] { misshapen("patch_embed.proj.weight", {12, 3, 4, 5}); });
+}
+
+// ---- What no shape tells -------------------------------------------------------------------------------------------
+
+// DeiT-B at 384 pixels, but for its width: a file that never heard of libudi.
+TEST(Names, TheEvaluationTransformFollowsTheImageSize) {
+  const auto resize_size = [](int64_t grid, int64_t patch) -> int {
+    Network network;
+    network.add_vit("", 1, {grid, patch, 3, 24});
+    return from_pth(network.tensors, "model", {{"model", "deit_base_patch16_384"}}).model_config["resize_size"];
+  };
+  EXPECT_EQ(resize_size(24, 16), 439);  // 384 * 256 / 224
+  EXPECT_EQ(resize_size(14, 16), 256);
+  EXPECT_EQ(resize_size(28, 8), 256);
+  EXPECT_EQ(resize_size(3, 4), 14);
+}
+
+TEST(Names, TheFileHasTheWordOnTheEvaluationTransform) {
+  Network network;
+  network.add_vit("", 1);
+  const std::vector<double> mean = {0.25, 0.5, 0.75}, std = {0.125, 0.25, 0.5};
+  const nlohmann::json args = {{"heads", 3}, {"resize_size", 13}, {"mean", mean}, {"std", std}};
+  Metadata metadata;
+  for (const auto& [name, value] : args.items()) metadata[name] = value.dump();
+  for (const ImportedWeights& got :
+       {from_pth(network.tensors, "model", args), from_safetensors(network.tensors, {}, metadata)}) {
+    EXPECT_EQ(got.model_config["resize_size"], 13);
+    EXPECT_EQ(got.model_config["mean"], nlohmann::json(mean));
+    EXPECT_EQ(got.model_config["std"], nlohmann::json(std));
+  }
+  // One number counts for all channels; None is no word.
+  const std::vector<double> half = {0.5};
+  const ImportedWeights one = from_pth(network.tensors, "", {{"heads", 3}, {"mean", half}, {"std", 0.25}});
+  EXPECT_EQ(one.model_config["mean"], nlohmann::json({0.5, 0.5, 0.5}));
+  EXPECT_EQ(one.model_config["std"], nlohmann::json({0.25, 0.25, 0.25}));
+  const nlohmann::json none = {{"heads", 3}, {"mean", nullptr}, {"std", nullptr}, {"resize_size", nullptr}};
+  const ImportedWeights silent = from_pth(network.tensors, "", none);
+  EXPECT_FALSE(silent.model_config.contains("mean"));  // ImageNet's, then
+  EXPECT_EQ(silent.model_config["resize_size"], 14);
+
+  const auto wrong = [&](const char* name, const nlohmann::json& value) {
+    from_pth(network.tensors, "", {{"heads", 3}, {name, value}});
+  };
+  expect_error(UDI_E_FORMAT, "its mean is neither one number nor 3", [&] { wrong("mean", {0.5, 0.5}); });
+  expect_error(UDI_E_FORMAT, "its std is neither", [&] { wrong("std", {"a", "b", "c"}); });
+  expect_error(UDI_E_FORMAT, "its std is neither", [&] { wrong("std", nlohmann::json::object()); });
+  expect_error(UDI_E_FORMAT, "its resize_size is no whole number", [&] { wrong("resize_size", 13.5); });
+}
+
+TEST(Names, ImagesThatAreNoPhotographsHaveTheDefaultsOfPretraining) {
+  for (const int64_t channels : {1, 5}) {
+    Network network;
+    network.add_vit("", 1, {3, 4, channels, 24});
+    const ImportedWeights got = from_safetensors(network.tensors, heads(3));
+    EXPECT_EQ(got.model_config["mean"], nlohmann::json(std::vector<double>(size_t(channels), 0.5)));
+    EXPECT_EQ(got.model_config["std"], nlohmann::json(std::vector<double>(size_t(channels), 0.25)));
+  }
+}
+
+// The ratio is kept as a float and multiplied by the width again: no hidden width may be lost by rounding.
+TEST(Names, HiddenWidthsSurviveTheirRatio) {
+  for (int64_t hidden = 1; hidden <= 100; ++hidden) {
+    Network network;
+    network.add_vit("", 1, {3, 4, 3, hidden});
+    const float ratio = from_safetensors(network.tensors, heads(3)).model_config["mlp_ratio"];
+    EXPECT_EQ(int64_t(12.0 * double(ratio)), hidden);
+  }
+}
+
+TEST(Names, MetadataThatNestDeeperThanAStackAreNoWords) {
+  Network network;
+  network.add_vit("", 1);
+  const std::string deep = std::string(1000000, '[') + std::string(1000000, ']');
+  expect_error(UDI_E_FORMAT, "its mean is neither", [&] {
+    from_safetensors(network.tensors, heads(3), {{"mean", deep}});
+  });
+}
+
+TEST(Names, LimitsAreTheCallers) {
+  Network network;
+  network.add_vit("", 1);
+  TempFolder folder;
+  write_safetensors(folder / "w.safetensors", network.tensors, {});
+  PthWriter out;
+  out.begin_dict();
+  for (const TensorView& tensor : network.tensors) out.string(tensor.name), out.tensor(tensor);
+  out.end();
+  out.save(folder / "w.pth");
+  const auto read = [&](const std::string& name, uint64_t header_bytes, uint64_t name_bytes) {
+    ImportOptions options = heads(3);
+    options.safetensors = SafetensorsFile::limits_of({header_bytes, name_bytes});
+    options.pth = PthFile::limits_of({header_bytes, name_bytes});
+    import_weights(folder / name, options);
+  };
+  for (const char* name : {"w.safetensors", "w.pth"}) {
+    read(name, 0, 0);
+    read(name, 1 << 20, 30);
+    expect_error(UDI_E_FORMAT, "larger than the limit of 100 (max_header_bytes)", [&] { read(name, 100, 0); });
+    expect_error(UDI_E_FORMAT, "(max_name_bytes)", [&] { read(name, 0, 20); });
+  }
 }
 
 // ---- timm ----------------------------------------------------------------------------------------------------------
