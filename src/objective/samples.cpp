@@ -30,22 +30,22 @@ Samples samples_of(const SampleMaps& maps, int64_t first, int64_t last, const at
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t facing = row / out.images, image = first + row % out.images;
     const int64_t map = facing * maps.batch + image, count = maps.global_count[map];
-    put_queries(&maps.global_index[map * s * 4], &maps.global_weight[map * s * 4], count, index_at + row * queries * 4,
-                weight_at + row * queries * 4);
+    put_queries(maps.global_index.data() + map * s * 4, maps.global_weight.data() + map * s * 4, count,
+                index_at + row * queries * 4, weight_at + row * queries * 4);
     for (int64_t k = 0; k < count; ++k) {
       source.data_ptr<int64_t>()[row * s + k] = maps.global_source[map * s + k];
       present.data_ptr<float>()[row * s + k] = 1;
       out.student_place.push_back(row * s + k);
       out.teacher_place.push_back(row * queries + k);
-      out.global_sum.push_back(row_sum(&maps.global_weight[(map * s + k) * 4]));
+      out.global_sum.push_back(row_sum(maps.global_weight.data() + (map * s + k) * 4));
     }
     for (int64_t l = 0; l < maps.local_crops; ++l) {
       const int64_t local = (l * 2 + facing) * maps.batch + image, place = row * queries + s + l * n;
-      put_queries(&maps.local_index[local * n * 4], &maps.local_weight[local * n * 4], maps.local_count[local],
-                  index_at + place * 4, weight_at + place * 4);
+      put_queries(maps.local_index.data() + local * n * 4, maps.local_weight.data() + local * n * 4,
+                  maps.local_count[local], index_at + place * 4, weight_at + place * 4);
       for (int64_t k = 0; k < maps.local_count[local]; ++k) {
         out.local_place.push_back(place + k);
-        out.local_sum.push_back(row_sum(&maps.local_weight[(local * n + k) * 4]));
+        out.local_sum.push_back(row_sum(maps.local_weight.data() + (local * n + k) * 4));
       }
     }
   }

@@ -21,9 +21,10 @@ void check_one(const Views& v, const Views& first, const udi_model_config& model
         v.local_crops, " local crops");
   check(v.dtype == UDI_U8 || v.dtype == UDI_F32, UDI_E_SHAPE, "crops must be UDI_U8 or UDI_F32, not ", v.dtype);
   const int64_t grid = v.global_size / v.patch_size;
-  check(!model.include_patch || (v.maps.batch == v.batch && v.maps.local_crops == v.local_crops &&
-                                 v.maps.samples_global >= 1 && v.maps.tokens_global == grid * grid),
-        UDI_E_SHAPE, "views have no sample maps that fit their crops");
+  check(!model.include_patch ||
+            (v.maps.batch == v.batch && v.maps.local_crops == v.local_crops && v.maps.tokens_global == grid * grid),
+        UDI_E_SHAPE, "views have sample maps of ", v.maps.batch, " images, ", v.maps.local_crops, " local crops and ",
+        v.maps.tokens_global, " tokens, their crops are of ", v.batch, ", ", v.local_crops, " and ", grid * grid);
 }
 
 // [groups, B, C, S, S] in place, images of the chunk picked, moved to the device.

@@ -36,7 +36,7 @@ void StrandSums::add(const StrandSums& other) {
 }
 
 Strand::Strand(const udi_model_config& model, const udi_train_config& train, const Parameters& student,
-           const Parameters& teacher, Parameters gradients)
+               const Parameters& teacher, Parameters gradients)
     : grads(std::move(gradients)),
       model_config_(model),
       config_(train),
@@ -58,9 +58,10 @@ void Strand::begin() {
 void Strand::learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, int64_t step) {
   at::AutoDispatchBelowADInplaceOrView below_autograd;
   step_ = step;
-  Samples samples = model_config_.include_patch ? samples_of(chunk.views->maps, chunk.begin, chunk.begin + chunk.images,
-                                                             options_)
-                                                : Samples();
+  Samples samples;
+  if (model_config_.include_patch) {
+    samples = samples_of(chunk.views->maps, chunk.begin, chunk.begin + chunk.images, options_);
+  }
   samples.images = chunk.images;
   samples.local_crops = chunk.views->local_crops;
 
@@ -74,13 +75,14 @@ void Strand::learn(const Chunk& chunk, const BatchTotals& totals, const Prototyp
   }
 }
 
-// The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0.
+// The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0. Windows larger
+// than their grid have no sample: the SRS module is asked nothing then, here and in learn_global.
 TeacherRows Strand::teach(const Chunk& chunk, const Samples& samples) {
   const VitOutput seen = teacher_vit_.forward(global_crops(chunk, options_, true), {});
   const at::Tensor cls = seen.cls.select(1, 0);
   std::vector<at::Tensor> rows;
   rows.push_back(cls);
-  if (teacher_srs_) {
+  if (samples.queries() > 0) {
     const at::Tensor sampled = teacher_srs_->forward(seen.tokens, samples.teacher, false).flatten(0, 1);
     rows.push_back(rows_at(sampled, samples.teacher_place));
     rows.push_back(rows_at(sampled, samples.local_place));
@@ -107,7 +109,7 @@ void Strand::learn_global(const Chunk& chunk, const Samples& samples, LossRows r
   const VitOutput seen = student_vit_.forward(global_crops(chunk, options_, false), options);
   std::vector<at::Tensor> parts;
   for (int64_t token = 0; token < classes; ++token) parts.push_back(seen.cls.select(1, token));
-  if (student_srs_) {
+  if (samples.samples_global > 0) {
     const at::Tensor sampled = student_srs_->forward(seen.tokens, samples.student, true).flatten(0, 1);
     parts.push_back(rows_at(sampled, samples.student_place));
   }
@@ -119,7 +121,7 @@ void Strand::learn_global(const Chunk& chunk, const Samples& samples, LossRows r
   const at::Tensor d_rows = student_head_.backward(loss.d_z, grads.head);
   const at::Tensor d_cls = d_rows.narrow(0, 0, classes * crops).view({classes, crops, -1}).transpose(0, 1);
   at::Tensor d_tokens;
-  if (student_srs_) {
+  if (samples.samples_global > 0) {
     d_tokens = at::zeros_like(seen.tokens);
     at::Tensor d_sampled = at::zeros({crops * samples.samples_global, d_rows.size(1)}, d_rows.options());
     d_sampled.index_copy_(0, at::tensor(samples.student_place, at::kLong).to(d_rows.device()),

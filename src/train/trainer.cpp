@@ -11,7 +11,8 @@
 namespace udi {
 namespace {
 
-constexpr int64_t kTokensAtOnce = 8 * 198;  // of global crops in a strand on the CPU: enough for large products, little to keep
+// Of global crops in a strand on the CPU: enough for large products, little to keep.
+constexpr int64_t kTokensAtOnce = 8 * 198;
 
 at::ScalarType precision_of(const Model& model, const udi_train_config& config) {
   check_train_config(config);
@@ -30,6 +31,25 @@ int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config
   if (!device.is_cpu()) return std::numeric_limits<int64_t>::max() / 2;
   const int64_t grid = global_size / model.patch_size;
   return std::max<int64_t>(1, kTokensAtOnce / (2 * (grid * grid + model.class_tokens)));
+}
+
+// A strand a thread, where there is work for each: a thread that goes its own way through images waits for no other,
+// and splitting each small product over threads costs more than it gives. Strands cost a copy of the gradients each.
+Spread spread_of(const udi_model_config& model, const udi_train_config& config, at::Device device, int64_t images,
+                 int64_t global_size) {
+  constexpr int64_t kMostStrands = 8;
+  const int64_t limit = chosen_micro_batch(model, config, device, global_size);
+  Spread spread;
+  if (device.is_cpu()) {
+    const int64_t pieces = config.micro_batch > 0 ? (images + limit - 1) / limit : images;
+    spread.strands = std::max<int64_t>(1, std::min({int64_t(at::get_num_threads()), pieces, kMostStrands}));
+  }
+  // As few rounds as the limit allows, of chunks as equal as can be.
+  const int64_t at_once = spread.strands * std::min(limit, images), rounds = (images + at_once - 1) / at_once;
+  spread.chunk = (images + spread.strands * rounds - 1) / (spread.strands * rounds);
+  // Nine images on eight threads are five chunks of two: no strand goes without.
+  spread.strands = std::min(spread.strands, (images + spread.chunk - 1) / spread.chunk);
+  return spread;
 }
 
 Trainer::Trainer(const Model& model, const udi_train_config& config)
@@ -70,19 +90,14 @@ void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi
 }
 
 // All images, some at a time, in strands side by side. What they are divided by is known, so gradients and sums add up.
-StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTotals& totals, const Prototypes& prototypes,
-                        const Host& host) {
-  int64_t images = 0;
-  for (const Views* v : views) images += v->batch;
-  const int64_t limit = micro_batch(*views[0]);
-  const int64_t count = strands_for(images, limit);
-  // As few rounds as the limit allows, of chunks as equal as can be.
-  const int64_t rounds = (images + count * limit - 1) / (count * limit);
-  const std::vector<Chunk> chunks = make_chunks(views, (images + count * rounds - 1) / (count * rounds));
-
+StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTotals& totals,
+                          const Prototypes& prototypes, const Host& host) {
+  const Spread spread = spread_of(model_config_, config_, student_.device(), totals.images, views[0]->global_size);
+  const std::vector<Chunk> chunks = make_chunks(views, spread.chunk);
+  const int64_t count = spread.strands;
   while (int64_t(strands_.size()) < count) {
     strands_.push_back(std::make_unique<Strand>(model_config_, config_, student_, teacher_,
-                                            strands_.empty() ? grads_ : grads_.zeros_like()));
+                                                strands_.empty() ? grads_ : grads_.zeros_like()));
   }
   const auto run = [&](int64_t strand) {
     strands_[size_t(strand)]->begin();
@@ -104,15 +119,6 @@ StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTot
     sums.add(strands_[size_t(strand)]->sums);
   }
   return sums;
-}
-
-// A strand a thread, where there is work for each: a thread that goes its own way through images waits for no other, and
-// splitting each small product over threads costs more than it gives. Strands cost a copy of the gradients each.
-int64_t Trainer::strands_for(int64_t images, int64_t limit) const {
-  constexpr int64_t kMost = 8;
-  if (!student_.device().is_cpu()) return 1;
-  const int64_t chunks = config_.micro_batch > 0 ? (images + limit - 1) / limit : images;
-  return std::max<int64_t>(1, std::min({int64_t(at::get_num_threads()), chunks, kMost}));
 }
 
 // ---- What is asked of it -----------------------------------------------------------------------------------------
@@ -141,7 +147,7 @@ void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, c
   for (int i = 0; i < 3; ++i) stats->center_norm[i] = level[i] < 0 ? nan : center_norm[level[i]].item<double>();
   stats->teacher_entropy = sums.entropy / crops;
   stats->kl = stats->global_cls - stats->teacher_entropy;  // cross-entropy = entropy + KL
-  stats->valid_share = totals.samples > 0 ? double(totals.valid) / double(totals.samples) : nan;
+  stats->valid_share = totals.samples > 0 ? double(totals.valid) / double(totals.samples) : 0;
   const at::Tensor mean = sums.feature / crops;
   stats->feature_std = (sums.feature2 / crops - mean.square()).clamp_min(0).sqrt().mean().item<double>();
 }

@@ -11,15 +11,22 @@
 #include "objective/udi.h"
 #include "train/batch.h"
 #include "train/config.h"
-#include "train/strand.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/strand.h"
 
 namespace udi {
 
 // Images that are worked on at once: config.micro_batch, or what suits the device for crops of global_size pixels.
 int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config& config, at::Device device,
                            int64_t global_size);
+
+// How a step's images are spread: `strands` work side by side, each on at most `chunk` images at a time.
+struct Spread {
+  int64_t strands = 1, chunk = 1;
+};
+Spread spread_of(const udi_model_config& model, const udi_train_config& config, at::Device device, int64_t images,
+                 int64_t global_size);
 
 class Trainer {
  public:
@@ -45,8 +52,8 @@ class Trainer {
   // What a checkpoint holds: every tensor of the run under its name there (handles, to read from and to copy into) and
   // the rest as JSON. restore() takes the rest back, after the tensors; `path` is for its messages (UDI_E_FORMAT).
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
-  static std::vector<std::string> tensor_prefixes(
-      const udi_train_config& config);  // "student.", ...; "center" is alone
+  // "student.", ...; "center" is alone.
+  static std::vector<std::string> tensor_prefixes(const udi_train_config& config);
   nlohmann::json state() const;
   void restore(const nlohmann::json& state, const std::string& path);
 
@@ -58,10 +65,9 @@ class Trainer {
 
  private:
   StrandSums learn(const std::vector<const Views*>& views, const BatchTotals& totals, const Prototypes& prototypes,
-                 const Host& host);
-  int64_t strands_for(int64_t images, int64_t limit) const;
-  void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums, const GradientNorms& norms,
-                  udi_step_stats* stats) const;
+                   const Host& host);
+  void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
+                  const GradientNorms& norms, udi_step_stats* stats) const;
 
   udi_model_config model_config_;
   udi_train_config config_;
@@ -72,7 +78,7 @@ class Trainer {
   UdiObjective objective_;
 
   // Working memory.
-  std::vector<std::unique_ptr<Strand>> strands_;  // the first one's gradients are grads_
+  std::vector<std::unique_ptr<Strand>> strands_;        // the first one's gradients are grads_
   at::Tensor student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
 };
 

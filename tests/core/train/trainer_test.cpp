@@ -2,6 +2,7 @@
 // settings at their corners train.
 #include "train/trainer.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -97,6 +98,23 @@ INSTANTIATE_TEST_SUITE_P(All, Chunks,
                                          Method{"no_locals", 2, 1, 0}, Method{"probabilities", 2, 1, 2, 1}),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// Threads that images do not divide among: what is left over goes somewhere, and a thread without images adds nothing.
+TEST(Trainer, AnyNumberOfThreadsWillDo) {
+  ViewShape shape;
+  shape.batch = 9;
+  const Views views = make_views(1, shape);
+  const int before = at::get_num_threads();
+  at::Tensor expected;
+  for (const int threads : {1, 2, 3, 5, 8, 16}) {
+    at::set_num_threads(threads);
+    Trainer trainer(make_model(small_model()), small_train());
+    run(trainer, {{&views}});
+    if (threads == 1) expected = trainer.gradients().flat.clone();
+    EXPECT_LT(distance(trainer.gradients().flat, expected), 1e-5) << threads << " threads";
+  }
+  at::set_num_threads(before);
+}
+
 // Two views of two images are the batch that holds all four.
 TEST(Trainer, SeveralViewsAreOneBatch) {
   const Views a = make_views(1), b = make_views(2);
@@ -156,7 +174,7 @@ struct Corner {
 };
 
 std::vector<Corner> corners() {
-  std::vector<Corner> all(14);
+  std::vector<Corner> all(18);
   size_t i = 0;
   const auto next = [&](const char* name) -> Corner& {
     all[i].name = name;
@@ -165,6 +183,13 @@ std::vector<Corner> corners() {
   next("no overlap: no sample is valid").shape.overlap = false;
   next("one image").shape.batch = 1;
   next("one sample a grid").shape.global_window = 4;
+  next("windows larger than the grid: no sample").shape.global_window = 5;
+  all[i - 1].shape.local_window = 5;
+  next("no sample of global crops").shape.global_window = 5;
+  next("no sample of local crops").shape.local_window = 5;
+  Corner& paper_bare = next("the paper's mixture without a sample");
+  paper_bare.shape.global_window = paper_bare.shape.local_window = 5;
+  paper_bare.train.target_blend = 1;
   next("no local crops").shape.locals = 0;
   Corner& small = next("image, crops and windows of one token");
   small.shape.local_size = 4;
@@ -202,7 +227,7 @@ TEST(Trainer, CornersTrain) {
       EXPECT_GE(stats.valid_share, 0);
       EXPECT_EQ(std::isnan(stats.local_cls), corner.shape.locals == 0);
       EXPECT_EQ(std::isnan(stats.global_patch), corner.model.include_patch == 0);
-      if (!corner.shape.overlap) EXPECT_EQ(stats.global_patch, 0);
+      if (!corner.shape.overlap || corner.shape.global_window > 4) EXPECT_EQ(stats.global_patch, 0);
     }
     EXPECT_TRUE(at::isfinite(trainer.student().flat).all().item<bool>());
     EXPECT_TRUE(at::isfinite(trainer.centers()).all().item<bool>());
@@ -283,6 +308,9 @@ TEST(Trainer, NothingMovesOnFailure) {
   Views gray = make_views(1);
   gray.channels = 1;
   expect_failure({&gray}, Host(), UDI_E_SHAPE, "1 channels");
+  Views misfit = make_views(1);
+  misfit.maps.tokens_global = 9;
+  expect_failure({&misfit}, Host(), UDI_E_SHAPE, "sample maps of 3 images, 2 local crops and 9 tokens");
 
   run(trainer, {{&good}});
   run(twin, {{&good}});
