@@ -5,6 +5,11 @@
 #include "base/error.h"
 
 namespace udi {
+namespace {
+
+constexpr int32_t kFewPrototypes = 1024;  // of the preset small-data
+
+}  // namespace
 
 std::vector<std::string> CollapseMonitor::see(const udi_step_stats& stats) {
   const double uniform = std::log(double(model_.out_dim));
@@ -16,7 +21,7 @@ std::vector<std::string> CollapseMonitor::see(const udi_step_stats& stats) {
   };
   std::vector<std::string> messages;
   for (int s = 0; s < kSymptoms; ++s) {
-    const bool counts = present[s] && stats.step >= train_.warmup_steps;
+    const bool counts = present[s] && stats.step >= silent_;
     lasted_[s] = counts ? lasted_[s] + 1 : 0;
     if (lasted_[s] < kPatience || said_[s]) continue;
     said_[s] = true;
@@ -55,8 +60,12 @@ std::string CollapseMonitor::cures() const {
   };
   add(train_.teacher_temp > 0.04, text("teacher_temp 0.04 (now ", train_.teacher_temp, ")"));
   add(train_.momentum_teacher > 0.99, text("momentum_teacher 0.99 (now ", train_.momentum_teacher, ")"));
-  add(model_.out_dim > 1024, text("fewer prototypes (out_dim, now ", model_.out_dim, ")"));
-  add(true, text("a longer warm-up (warmup_steps, now ", train_.warmup_steps, ")"));
+  add(model_.out_dim > kFewPrototypes, text("fewer prototypes (out_dim, now ", model_.out_dim, ")"));
+  add(model_.out_dim > kFewPrototypes, "with few images, preset small-data (--preset small-data)");
+  const bool long_already = train_.warmup_steps > silent_;
+  add(long_already, text("a run that goes on for longer than its warm-up (warmup_steps ", train_.warmup_steps, " of ",
+                         train_.total_steps, ")"));
+  add(!long_already, text("a longer warm-up (warmup_steps, now ", train_.warmup_steps, ")"));
   add(model_.norm_last_layer == 0, "norm_last_layer 1");
   add(true, text("a last layer that is frozen for longer (freeze_last_layer_steps, now ",
                  train_.freeze_last_layer_steps, ")"));

@@ -19,10 +19,14 @@ udi_step_stats healthy(int64_t step) {
 }
 
 // The messages of steps [0, count).
-std::vector<std::string> said(int64_t count, void (*change)(udi_step_stats&)) {
+std::vector<std::string> said(int64_t count, void (*change)(udi_step_stats&), int64_t warmup = 30,
+                              int32_t prototypes = 60) {
   udi_train_config train = support::small_train();
-  train.warmup_steps = 30;
-  CollapseMonitor monitor(support::small_model(), train);
+  train.total_steps = count;
+  train.warmup_steps = warmup;
+  udi_model_config model = support::small_model();
+  model.out_dim = prototypes;
+  CollapseMonitor monitor(model, train);
   std::vector<std::string> all;
   for (int64_t step = 0; step < count; ++step) {
     udi_step_stats stats = healthy(step);
@@ -51,6 +55,12 @@ TEST(CollapseMonitor, SaysEachSymptomOnceWithCures) {
                            "norm_last_layer 1", "freeze_last_layer_steps"})
     EXPECT_NE(flat[0].find(cure), std::string::npos) << flat[0];
   EXPECT_EQ(flat[0].find("fewer prototypes"), std::string::npos);  // 60 are few
+  EXPECT_EQ(flat[0].find("small-data"), std::string::npos);
+  const auto large = said(
+      500, [](udi_step_stats& s) { s.global_cls = std::log(65536.0); }, 30, 65536);
+  ASSERT_EQ(large.size(), 1u);
+  EXPECT_NE(large[0].find("fewer prototypes (out_dim, now 65536)"), std::string::npos) << large[0];
+  EXPECT_NE(large[0].find("--preset small-data"), std::string::npos) << large[0];
 
   const auto both = said(500, [](udi_step_stats& s) {
     s.teacher_entropy = std::log(60.0);
@@ -62,6 +72,16 @@ TEST(CollapseMonitor, SaysEachSymptomOnceWithCures) {
   const auto sharp = said(500, [](udi_step_stats& s) { s.teacher_entropy = 0.001; });
   ASSERT_EQ(sharp.size(), 1u);
   EXPECT_NE(sharp[0].find("higher teacher_temp"), std::string::npos);
+}
+
+// Few images make epochs short, so that ten epochs of warm-up may be the whole run: a quarter of it is waited for.
+TEST(CollapseMonitor, SpeaksInARunThatIsAllWarmUp) {
+  const auto flat = said(
+      200, [](udi_step_stats& s) { s.global_cls = std::log(60.0); }, 1000);
+  ASSERT_EQ(flat.size(), 1u);
+  EXPECT_NE(flat[0].find("step 99"), std::string::npos) << flat[0];  // 50 of 200, then 50
+  EXPECT_NE(flat[0].find("warmup_steps 1000 of 200"), std::string::npos) << flat[0];
+  EXPECT_EQ(flat[0].find("a longer warm-up"), std::string::npos) << flat[0];
 }
 
 // A model whose weights make all images alike, and one as it is initialised, seen through a real step.
