@@ -17,6 +17,7 @@ file(GLOB front_sources CONFIGURE_DEPENDS src/front/*.c)
 add_library(udi SHARED ${front_sources} ${gen}/calls.h ${gen}/forwarders.c ${gen}/schema.c)
 add_library(udi::udi ALIAS udi)
 target_compile_definitions(udi PRIVATE UDI_TORCH_LIB="${named_torch_lib}")
+target_compile_options(udi PRIVATE -g)  # types and all: abi/abi.py compares them, and there is little of it
 target_include_directories(udi PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> PRIVATE src ${gen})
 target_include_directories(udi SYSTEM PRIVATE ${UDI_TORCH_FOUND_DIR}/include)
 target_link_options(udi PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/abi/libudi.map -Wl,-z,defs -Wl,-z,nodelete)

@@ -1,0 +1,477 @@
+/* udi.h - the whole public interface of libudi. Plain C99, no header of its own besides stddef and stdint.
+ *
+ * libudi pretrains vision transformers with UDI ("Unsqueeze [CLS] Bottleneck to Learn Rich Representations", Su & Ji,
+ * ECCV 2024), extracts their tokens, evaluates, saves and loads them. "official" below is the authors' code.
+ *
+ * Errors      Every call that can fail returns a udi_status and fills the udi_error that is its last argument (NULL:
+ *             not wanted). After a failure out-parameters are as they were and there is nothing to release.
+ * Ownership   A `T **out` gives one reference; give it back with the type's _free, which takes NULL. Handles may be freed
+ *             in any order: a child keeps its parents alive. Input pointers are borrowed for the call alone.
+ *             A `const char *` result is static.
+ * Threads     A context and all handles made from it are one lane: any thread, one at a time; a second thread inside gets
+ *             UDI_E_STATE. Contexts are independent of each other. Only udi_context_cancel may be called at any time, from
+ *             any thread or a signal handler. A callback may call nothing of its context but udi_context_cancel.
+ * Structs     Fill a configuration with its _init function, which sets struct_size; in other structs set it to sizeof by
+ *             hand. Fields are only ever appended: a smaller struct of an older header stands for the defaults of what it
+ *             lacks, a larger one of a newer header is accepted while its unknown tail is zero (else UDI_E_VERSION).
+ * Host        Nothing is printed, no signal handler is installed, no process-wide setting is changed. LibTorch is opened
+ *             at the first context; a missing or foreign one is UDI_E_VERSION or UDI_E_NOT_FOUND with the reason.
+ * Fork        After a process made its first context, its forked children get UDI_E_STATE from everything.
+ */
+#ifndef UDI_H
+#define UDI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define UDI_VERSION_MAJOR 0
+#define UDI_VERSION_MINOR 1
+#define UDI_VERSION_PATCH 0
+#define UDI_VERSION_NUMBER (UDI_VERSION_MAJOR * 1000000 + UDI_VERSION_MINOR * 1000 + UDI_VERSION_PATCH)
+#define UDI_ABI_VERSION 0 /* the number in the soname; changes only when old binaries break */
+
+#if defined(__GNUC__)
+#define UDI_API __attribute__((visibility("default")))
+#define UDI_CHECK __attribute__((warn_unused_result))
+#else
+#define UDI_API
+#define UDI_CHECK
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Types ------------------------------------------------------------------------------------------------------- */
+
+typedef struct udi_context udi_context; /* a device, a seed, callbacks: where everything else lives */
+typedef struct udi_model udi_model;     /* a backbone with SRS module and projection head */
+typedef struct udi_tensor udi_tensor;   /* an array that libudi owns: results */
+typedef struct udi_views udi_views;     /* the crops of a batch of images and their sample maps */
+typedef struct udi_loader udi_loader;   /* an image set on disk, turned into views by worker threads */
+typedef struct udi_trainer udi_trainer; /* student, teacher, centers, optimizer, schedules */
+
+typedef int32_t udi_status;
+enum {
+  UDI_OK = 0,
+  UDI_E_INVALID = 1,     /* an argument is NULL, out of range or contradicts another */
+  UDI_E_SHAPE = 2,       /* an array has another shape or dtype than the call needs */
+  UDI_E_NOT_FOUND = 3,   /* a file, a tensor, a library or a name is not there */
+  UDI_E_IO = 4,          /* reading or writing failed; native_code is errno */
+  UDI_E_FORMAT = 5,      /* bytes are not what they claim to be */
+  UDI_E_VERSION = 6,     /* another version of a struct, a file format or LibTorch */
+  UDI_E_MEMORY = 7,      /* memory ran out, or a limit on it was met */
+  UDI_E_DEVICE = 8,      /* the device is not there or failed */
+  UDI_E_UNSUPPORTED = 9, /* understood, and not offered */
+  UDI_E_STATE = 10,      /* not now: the context is busy in another thread, or an order of calls was not kept */
+  UDI_E_NONFINITE = 11,  /* a loss is not finite; no weight moved */
+  UDI_E_CANCELLED = 12,  /* udi_context_cancel was called */
+  UDI_E_CALLBACK = 13,   /* the caller's own callback asked to stop */
+  UDI_E_INTERNAL = 14    /* a defect of libudi: please report it */
+};
+
+/* The detail of a failure, written by the call that failed. 512 bytes, frozen. */
+typedef struct udi_error {
+  udi_status status;
+  int32_t native_code; /* errno or a CUDA error, else 0 */
+  char message[504];   /* UTF-8, always terminated: what, which value, which limit, what to do */
+} udi_error;
+
+typedef int32_t udi_dtype;
+enum { UDI_U8 = 1, UDI_U16 = 2, UDI_I32 = 3, UDI_I64 = 4, UDI_F16 = 5, UDI_BF16 = 6, UDI_F32 = 7, UDI_F64 = 8 };
+
+typedef int32_t udi_device_type;
+enum { UDI_CPU = 1, UDI_CUDA = 2 }; /* DLPack's numbers */
+
+typedef int32_t udi_log_level;
+enum { UDI_LOG_ERROR = 1, UDI_LOG_WARN = 2, UDI_LOG_INFO = 3, UDI_LOG_DEBUG = 4 };
+
+typedef int32_t udi_layout;
+enum { UDI_NCHW = 1, UDI_NHWC = 2 };
+
+typedef int32_t udi_role;
+enum { UDI_STUDENT = 1, UDI_TEACHER = 2 };
+
+typedef int32_t udi_token;
+enum {
+  UDI_TOKEN_CLS = 1,        /* [B, D]: the first class token */
+  UDI_TOKEN_CLS_PLUS = 2,   /* [B, D]: the second class token */
+  UDI_TOKEN_BOTH = 3,       /* [B, 2 D]: cls, then cls_plus */
+  UDI_TOKEN_PATCH_MEAN = 4, /* [B, D]: mean of the patch tokens */
+  UDI_TOKEN_PATCHES = 5     /* [B, N, D]: every patch token, rows of the image first */
+};
+
+typedef int32_t udi_attention;
+enum {
+  UDI_ATTENTION_CLS = 1,      /* last block, query cls */
+  UDI_ATTENTION_CLS_PLUS = 2, /* last block, query cls_plus */
+  UDI_ATTENTION_SRS = 3       /* SRS module, query a chosen patch */
+};
+
+typedef int32_t udi_optimizer;
+enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
+
+/* One call a line, whole line, no trailing newline. May run on a worker thread, one call at a time. */
+typedef void (*udi_log_fn)(void *user, udi_log_level level, const char *message);
+
+typedef struct udi_progress {
+  uint32_t struct_size;
+  int32_t reserved;
+  int64_t done, total; /* in the stage's unit: steps, images */
+  double images_per_second;
+  double eta_seconds;
+  double loss;       /* NaN where a stage has none */
+  const char *stage; /* "pretrain", "extract", ...; valid during the callback */
+} udi_progress;
+/* Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread. */
+typedef int32_t (*udi_progress_fn)(void *user, const udi_progress *progress);
+
+/* A borrowed, strided buffer. */
+typedef struct udi_array {
+  uint32_t struct_size;
+  udi_dtype dtype;
+  udi_device_type device_type;
+  int32_t device_index;
+  int32_t ndim;   /* 0 to 8 */
+  uint32_t flags; /* must be 0 */
+  const int64_t *shape;
+  const int64_t *strides; /* in elements, at least 0; NULL: row-major and contiguous */
+  void *data;
+} udi_array;
+
+/* One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous. */
+typedef struct udi_image {
+  uint32_t struct_size;
+  udi_dtype dtype; /* of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file */
+  int32_t height, width, channels;
+  int32_t reserved;
+  const void *data;
+  uint64_t size; /* bytes of data */
+} udi_image;
+
+/* ---- Configurations: fill with _init, then change fields -------------------------------------------------------- */
+
+typedef struct udi_context_config {
+  uint32_t struct_size;
+  udi_device_type device_type; /* UDI_CPU; UDI_CUDA asked for and not there is an error */
+  int32_t device_index;
+  int32_t num_threads; /* of udi_views_create, and of loaders that name no number of their own; 0: one a core */
+  int32_t reserved;    /* 0 */
+  udi_log_level log_level; /* most detailed level that is passed on */
+  udi_log_fn log;          /* NULL: silence */
+  void *log_user;
+} udi_context_config;
+
+typedef struct udi_model_config {
+  uint32_t struct_size;
+  int32_t image_size;          /* pixels a side that the position embedding is made for; a multiple of patch_size */
+  int32_t patch_size;          /* pixels a side */
+  int32_t channels;            /* 1 to 16 */
+  int32_t embed_dim;           /* a multiple of heads */
+  int32_t depth;               /* blocks, 1 to 256 */
+  int32_t heads;               /* of a block */
+  int32_t class_tokens;        /* 2: cls and cls_plus (UDI); 1: cls alone */
+  int32_t include_patch;       /* 1: SRS module and the patch level of the loss; 0: without (DINO) */
+  int32_t srs_heads;           /* of the SRS module; official: 6 at every width */
+  int32_t srs_residual;        /* 1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure) */
+  int32_t out_dim;             /* prototypes */
+  int32_t head_hidden_dim;     /* official: 2048 */
+  int32_t head_bottleneck_dim; /* official: 256 */
+  int32_t norm_last_layer;     /* 1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe) */
+  int32_t resize_size;         /* evaluation: shorter side before the centre crop of image_size; official 256 at 224 */
+  float drop_path_rate;        /* of the last block, growing from 0; student only */
+  float mlp_ratio;             /* hidden width of a block's MLP / embed_dim */
+  float mean[16];              /* a channel, of values 0..1 */
+  float std[16];
+} udi_model_config;
+
+/* The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the image's area. */
+typedef struct udi_view_config {
+  uint32_t struct_size;
+  int32_t global_size, local_size; /* pixels a side, multiples of patch_size */
+  int32_t patch_size;
+  int32_t local_crops;                 /* 0 to 64; recipe: 10, official default: 6 */
+  int32_t global_window, local_window; /* one sample is drawn from each window x window tokens */
+  int32_t crop_overlap;                /* 0: official (its width term takes the row of the box); 1: mended */
+  int32_t local_reference; /* 0: official (union of both global crops, flips not undone); 1: their intersection */
+  int32_t crop_pairing;    /* 0: two crops with forced overlap (official); 1: the second lies in the first (paper, fig. 1) */
+  int32_t exif_turn;       /* 1: turn photographs as their EXIF orientation says */
+  float global_scale_min, global_scale_max;
+  float local_scale_min, local_scale_max;
+  float flip_probability;
+  float jitter_probability;
+  float brightness, contrast, saturation, hue; /* factors from 1 +- x; hue shift from +- x, at most 0.5 */
+  float grayscale_probability;
+  float blur_probability_a; /* branch A, taken half the time: blur alone; official 0.75 */
+  float blur_probability_b; /* branch B: blur, then solarize; official 0.1 */
+  float solarize_probability_b;
+  float blur_radius_min, blur_radius_max;
+} udi_view_config;
+
+typedef struct udi_loader_config {
+  uint32_t struct_size;
+  int32_t batch_size;
+  int32_t workers;      /* threads; 0: one a core. The views do not depend on it */
+  int32_t channels;     /* that images are brought to: 3, 1, or those of .npy arrays */
+  int32_t rank, world;  /* this process's share: 0 of 1 */
+  uint64_t seed;
+  uint64_t max_pixels;     /* of one image; larger ones count as bad */
+  uint64_t max_file_bytes; /* of one image file */
+  uint64_t max_cache_bytes; /* tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder */
+  double max_bad_percent;  /* more unreadable images than this end the run with UDI_E_FORMAT */
+} udi_loader_config;
+
+typedef struct udi_train_config {
+  uint32_t struct_size;
+  udi_dtype precision;     /* UDI_F32, or UDI_BF16 for activations over float32 weights */
+  udi_optimizer optimizer;
+  int32_t target_blend;    /* 0: logits (official); 1: probabilities (paper) */
+  int32_t loss_reduction;  /* 0: mean of the levels (official); 1: their sum (paper) */
+  int32_t micro_batch;     /* images worked on at once; 0: chosen for the device. Changes rounding only */
+  int32_t rank, world;     /* 0 of 1 */
+  int64_t total_steps;
+  int64_t steps_per_epoch; /* the teacher temperature moves once an epoch */
+  int64_t warmup_steps;    /* linear, of lr */
+  int64_t freeze_last_layer_steps;
+  int64_t teacher_temp_warmup_epochs;
+  uint64_t seed;           /* of stochastic depth */
+  double lr, min_lr;       /* the peak itself, not scaled by the batch */
+  double weight_decay, weight_decay_end;
+  double clip_grad;        /* norm of each tensor's gradient; 0: no clipping */
+  double momentum_teacher, momentum_teacher_end;
+  double student_temp, teacher_temp, warmup_teacher_temp;
+  double alpha;            /* share of the patches' mean in the target of cls_plus, 0..1 */
+  double center_momentum;
+  double beta1, beta2, epsilon; /* AdamW */
+  double sgd_momentum;          /* SGD and LARS */
+} udi_train_config;
+
+typedef struct udi_extract_config {
+  uint32_t struct_size;
+  udi_token token;
+  int32_t block;      /* counted from the end: 0 the last, 1 the one before, ... */
+  int32_t num_blocks; /* this many blocks, ending with `block`, side by side in the last dimension (earliest first) */
+  int32_t normalize;  /* 1: L2-normalise each row */
+  int32_t batch_size; /* images at once; 0: chosen */
+} udi_extract_config;
+
+typedef struct udi_attention_config {
+  uint32_t struct_size;
+  udi_attention source;
+  int32_t patch_row, patch_col; /* UDI_ATTENTION_SRS: the patch that asks */
+} udi_attention_config;
+
+/* ---- Results ----------------------------------------------------------------------------------------------------- */
+
+typedef struct udi_step_stats {
+  uint32_t struct_size;
+  int32_t reserved;
+  int64_t step; /* of this step, from 0 */
+  double loss;
+  double global_cls, global_cls_plus, global_patch, local_cls, local_cls_plus; /* NaN where the model has none */
+  double lr, weight_decay, momentum_teacher, teacher_temp;
+  double grad_norm_max, grad_norm_sum; /* over tensors, before clipping */
+  double center_norm[3];               /* cls, cls_plus, patch, after the step */
+  double teacher_entropy;              /* mean over the targets of cls, in nats */
+  double kl;                           /* mean KL from target to student over the same rows */
+  double valid_share;                  /* of the SRS samples, those that fall into the other crop */
+  double feature_std;                  /* mean standard deviation, over the batch, of the L2-normalised cls tokens */
+} udi_step_stats;
+
+typedef struct udi_model_info {
+  uint32_t struct_size;
+  int32_t embed_dim, depth, heads, patch_size, image_size, channels, class_tokens, include_patch;
+  int32_t reserved;
+  int64_t num_parameters;
+} udi_model_info;
+
+/* ---- Library: any thread, any time; never fails ----------------------------------------------------------------- */
+
+UDI_API uint32_t udi_version(void);           /* UDI_VERSION_NUMBER of the library */
+UDI_API const char *udi_version_string(void); /* "0.1.0" */
+UDI_API uint32_t udi_abi_version(void);
+/* Names what this header declares: 64 hex digits, the same for headers that differ in comments or versions alone. Bindings
+ * compare it when they load. */
+UDI_API const char *udi_api_fingerprint(void);
+UDI_API const char *udi_build_info(void); /* JSON: version, abi, the LibTorch it was built for and where it looks for it */
+UDI_API const char *udi_status_name(udi_status status); /* "UDI_E_SHAPE"; never NULL */
+
+/* ---- Context ----------------------------------------------------------------------------------------------------- */
+
+/* Fills in the defaults: CPU, silent. struct_size: sizeof(udi_context_config). Ignores NULL. */
+UDI_API void udi_context_config_init(udi_context_config *config, size_t struct_size);
+
+/* Opens LibTorch if no context did before, and the device. config NULL: the defaults.
+ * UDI_E_NOT_FOUND: no LibTorch; UDI_E_VERSION: another one is loaded; UDI_E_DEVICE: no such device. */
+UDI_API UDI_CHECK udi_status udi_context_create(const udi_context_config *config, udi_context **out, udi_error *error);
+
+/* Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe in signal handlers. */
+UDI_API void udi_context_cancel(udi_context *context);
+
+/* Takes a cancel back, so that the context can be used again. */
+UDI_API void udi_context_clear_cancel(udi_context *context);
+
+UDI_API void udi_context_free(udi_context *context);
+
+/* ---- Model ------------------------------------------------------------------------------------------------------- */
+
+/* Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base", "vit_large".
+ * UDI_E_NOT_FOUND: another name. */
+UDI_API UDI_CHECK udi_status udi_model_config_init(udi_model_config *config, size_t struct_size, const char *arch,
+                                                   udi_error *error);
+
+/* A model with the official initialisation, drawn from seed. */
+UDI_API UDI_CHECK udi_status udi_model_create(udi_context *context, const udi_model_config *config, uint64_t seed,
+                                              udi_model **out, udi_error *error);
+
+/* Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's, DeiT's
+ * and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds both.
+ * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, the first in the error). */
+UDI_API UDI_CHECK udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out,
+                                            udi_error *error);
+
+/* Writes weights, configuration and preprocessing as one safetensors file, atomically. */
+UDI_API UDI_CHECK udi_status udi_model_save(const udi_model *model, const char *path, udi_error *error);
+
+UDI_API UDI_CHECK udi_status udi_model_get_config(const udi_model *model, udi_model_config *out, udi_error *error);
+UDI_API UDI_CHECK udi_status udi_model_get_info(const udi_model *model, udi_model_info *out, udi_error *error);
+
+/* The number of weight tensors; 0 for NULL. */
+UDI_API int64_t udi_model_param_count(const udi_model *model);
+/* The official name of tensor `index`; lives as long as the model; NULL out of range. */
+UDI_API const char *udi_model_param_name(const udi_model *model, int64_t index);
+/* A copy of a weight tensor. */
+UDI_API UDI_CHECK udi_status udi_model_param_get(const udi_model *model, const char *name, udi_tensor **out,
+                                                 udi_error *error);
+/* Overwrites a weight tensor; value: UDI_F32 of the same shape. */
+UDI_API UDI_CHECK udi_status udi_model_param_set(udi_model *model, const char *name, const udi_array *value,
+                                                 udi_error *error);
+
+/* The evaluation transform that belongs to the weights: bicubic resize of the shorter side to resize_size, centre crop of
+ * image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1).
+ * UDI_E_FORMAT: an image cannot be decoded (its index is in the message). */
+UDI_API UDI_CHECK udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count,
+                                               udi_tensor **out, udi_error *error);
+
+/* cls of the last block, not normalised. Ignores NULL. */
+UDI_API void udi_extract_config_init(udi_extract_config *config, size_t struct_size);
+
+/* cls. Ignores NULL. */
+UDI_API void udi_attention_config_init(udi_attention_config *config, size_t struct_size);
+
+/* Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised already;
+ * H and W multiples of patch_size, other than image_size through the official interpolation of the position embedding.
+ * config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last dimension times num_blocks. */
+UDI_API UDI_CHECK udi_status udi_model_extract(const udi_model *model, const udi_array *images, udi_layout layout,
+                                               const udi_extract_config *config, udi_tensor **out, udi_error *error);
+
+/* Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class tokens as keys are left
+ * out, so a map sums to less than 1. */
+UDI_API UDI_CHECK udi_status udi_model_attention(const udi_model *model, const udi_array *images, udi_layout layout,
+                                                 const udi_attention_config *config, udi_tensor **out,
+                                                 udi_error *error);
+
+UDI_API void udi_model_free(udi_model *model);
+
+/* ---- Tensor ------------------------------------------------------------------------------------------------------ */
+
+/* The tensor's own memory: out is valid as long as the tensor. Set out->struct_size first. */
+UDI_API UDI_CHECK udi_status udi_tensor_view(const udi_tensor *tensor, udi_array *out, udi_error *error);
+UDI_API void udi_tensor_free(udi_tensor *tensor);
+
+/* ---- Views ------------------------------------------------------------------------------------------------------- */
+
+/* The official augmentation. Ignores NULL. */
+UDI_API void udi_view_config_init(udi_view_config *config, size_t struct_size);
+
+/* Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch, first_sample + i) alone. */
+UDI_API UDI_CHECK udi_status udi_views_create(udi_context *context, const udi_view_config *config,
+                                              const udi_image *images, int64_t count, uint64_t seed, int64_t epoch,
+                                              int64_t first_sample, udi_views **out, udi_error *error);
+
+/* The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL for none; UDI_U8, or
+ * UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its image, 0..1, the two j swapped when
+ * the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N] and [B, n] over tokens, the same count in every
+ * row. */
+UDI_API UDI_CHECK udi_status udi_views_from_arrays(udi_context *context, const udi_view_config *config,
+                                                   const udi_array *global, const udi_array *local,
+                                                   const udi_array *coords, const udi_array *sample_global,
+                                                   const udi_array *sample_local, udi_views **out, udi_error *error);
+
+/* The number of images; 0 for NULL. */
+UDI_API int64_t udi_views_count(const udi_views *views);
+/* A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]. */
+UDI_API UDI_CHECK udi_status udi_views_crops(const udi_views *views, int32_t global, udi_tensor **out,
+                                             udi_error *error);
+/* A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4]. */
+UDI_API UDI_CHECK udi_status udi_views_coords(const udi_views *views, udi_tensor **out, udi_error *error);
+UDI_API void udi_views_free(udi_views *views);
+
+/* ---- Loader ------------------------------------------------------------------------------------------------------ */
+
+/* Batch 128, limits on. Ignores NULL. */
+UDI_API void udi_loader_config_init(udi_loader_config *config, size_t struct_size);
+
+/* path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of those. Images are
+ * JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. UDI_E_NOT_FOUND: no image there. */
+UDI_API UDI_CHECK udi_status udi_loader_open(udi_context *context, const char *path, const udi_view_config *views,
+                                             const udi_loader_config *config, udi_loader **out, udi_error *error);
+UDI_API int64_t udi_loader_images(const udi_loader *loader);          /* found; 0 for NULL */
+UDI_API int64_t udi_loader_steps_per_epoch(const udi_loader *loader); /* batches an epoch; 0 for NULL */
+/* The next batch; epochs follow each other without end. */
+UDI_API UDI_CHECK udi_status udi_loader_next(udi_loader *loader, udi_views **out, udi_error *error);
+/* The position: batches given out since the start of training. */
+UDI_API int64_t udi_loader_position(const udi_loader *loader);
+/* Continue as if `position` batches had been given out. */
+UDI_API UDI_CHECK udi_status udi_loader_seek(udi_loader *loader, int64_t position, udi_error *error);
+UDI_API void udi_loader_free(udi_loader *loader);
+
+/* ---- Trainer ----------------------------------------------------------------------------------------------------- */
+
+/* The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for 256 images a step.
+ * For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and freeze_last_layer_steps. Ignores NULL. */
+UDI_API void udi_train_config_init(udi_train_config *config, size_t struct_size);
+
+/* Student and teacher start as copies of model. */
+UDI_API UDI_CHECK udi_status udi_trainer_create(udi_context *context, const udi_model *model,
+                                                const udi_train_config *config, udi_trainer **out, udi_error *error);
+
+/* One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
+ * clipping, update, teacher average, centers. Several views equal one batch of all their images. stats may be NULL.
+ * UDI_E_NONFINITE: the loss is not finite, nothing moved; UDI_E_CANCELLED: nothing moved. */
+UDI_API UDI_CHECK udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count,
+                                              udi_step_stats *stats, udi_error *error);
+
+/* Steps done. */
+UDI_API int64_t udi_trainer_steps(const udi_trainer *trainer);
+
+/* A copy of the student's or the teacher's weights as they are now. */
+UDI_API UDI_CHECK udi_status udi_trainer_model(const udi_trainer *trainer, udi_role role, udi_model **out,
+                                               udi_error *error);
+
+/* Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes along; may be NULL. */
+UDI_API UDI_CHECK udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path,
+                                              udi_error *error);
+
+/* The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position. */
+UDI_API UDI_CHECK udi_status udi_trainer_load(udi_context *context, const char *path, udi_loader *loader,
+                                              udi_trainer **out, udi_error *error);
+UDI_API void udi_trainer_free(udi_trainer *trainer);
+
+/* ---- Jobs: whole tasks from one JSON configuration ---------------------------------------------------------------- */
+
+/* JSON that lists every job and its options (name, type, default, range, help). Static. */
+UDI_API const char *udi_job_schema(void);
+
+/* Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown or misfit ones are
+ * UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, gets a JSON object: free it with
+ * udi_string_free. */
+UDI_API UDI_CHECK udi_status udi_job_run(udi_context *context, const char *name, const char *config_json,
+                                         udi_progress_fn progress, void *user, char **out_result, udi_error *error);
+
+UDI_API void udi_string_free(char *string);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* UDI_H */
