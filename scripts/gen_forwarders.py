@@ -36,8 +36,9 @@ def member(name):
 def forwarder(result, name, parameters):
     call = f"core->{member(name)}({arguments(parameters)})"
     if result == "udi_status":
+        opened = "front_open_core_for_context" if name == "udi_context_create" else "front_open_core"
         body = ("  const struct udi_core_calls *core = NULL;\n"
-                "  const udi_status status = front_open_core(&core, error);\n"
+                f"  const udi_status status = {opened}(&core, error);\n"
                 f"  return status != UDI_OK ? status : {call};\n")
     else:  # takes a handle, and there is none without the core
         body = "  const struct udi_core_calls *core = front_core();\n"

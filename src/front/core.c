@@ -16,6 +16,7 @@
 #include "front/torch.h"
 
 static _Atomic(const struct udi_core_calls*) open_core;
+static _Atomic pid_t opener; /* the process that opened it, or tried to */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t folder_once = PTHREAD_ONCE_INIT;
 static char folder[PATH_MAX];
@@ -44,46 +45,6 @@ const char* front_folder(void) {
 
 const struct udi_core_calls* front_core(void) { return atomic_load_explicit(&open_core, memory_order_acquire); }
 
-static const char* path_of(void* library) {
-  struct link_map* map = NULL;
-  return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name[0] ? map->l_name : "an unknown path";
-}
-
-static udi_status check_torch(void* torch, const char* how, udi_error* error) {
-  uint64_t (*torch_version)(void) = NULL;
-  *(void**)&torch_version = dlsym(torch, "aoti_torch_abi_version");
-  const uint64_t version = torch_version ? torch_version() : 0; /* bytes from the top: major, minor, patch */
-  if (version >> 48 == TORCH_ABI_VERSION >> 48) return UDI_OK;
-  char found[32] = "older than 2.0";
-  if (version) {
-    snprintf(found, sizeof found, "%u.%u.%u", (unsigned)(version >> 56), (unsigned)(version >> 48 & 255),
-             (unsigned)(version >> 40 & 255));
-  }
-  return front_fail(
-      error, UDI_E_VERSION,
-      "%s LibTorch is %s (%s), libudi is built for %s: two versions cannot live in one process; use %d.%d "
-      "there, or build libudi with -DUDI_TORCH_DIR of the other",
-      how, found, path_of(torch), TORCH_VERSION, TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR);
-}
-
-static udi_status open_torch(udi_error* error) {
-  void* torch = dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
-  if (torch) return check_torch(torch, "the process's own", error);
-  char looked[1536] = "";
-  size_t used = 0;
-  const char* folders[FRONT_TORCH_FOLDERS];
-  const int count = front_torch_folders(folders);
-  for (int i = 0; i < count && used < sizeof looked; ++i) {
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/libtorch_cpu.so", folders[i]);
-    torch = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    if (torch) return check_torch(torch, "the installed", error);
-    /* dlerror names the path; where the file is there, it names what else is missing. */
-    used += (size_t)snprintf(looked + used, sizeof looked - used, "%s%s", i ? "; " : "", dlerror());
-  }
-  return front_fail(error, UDI_E_NOT_FOUND, "no LibTorch %s: %s", TORCH_VERSION, looked);
-}
-
 static udi_status open_calls(const struct udi_core_calls** calls, udi_error* error) {
   char path[PATH_MAX + 32];
   const struct udi_core_calls* (*entry)(const char*) = NULL;
@@ -99,15 +60,29 @@ static udi_status open_calls(const struct udi_core_calls** calls, udi_error* err
 
 udi_status front_open_core(const struct udi_core_calls** core, udi_error* error) {
   *core = front_core();
-  if (*core) return UDI_OK;
+  if (*core) return UDI_OK; /* a child that was forked since is the core's to refuse */
+  pid_t first = 0;
+  if (!atomic_compare_exchange_strong(&opener, &first, getpid()) && first != getpid()) {
+    /* The lock may have been held at the fork, by a thread that the child does not have. */
+    return front_fail(error, UDI_E_STATE,
+                      "process %ld opened LibTorch, or tried to, and then forked: use libudi there, or "
+                      "fork before its first context",
+                      (long)first);
+  }
   pthread_mutex_lock(&opening);
   udi_status status = UDI_OK;
   *core = front_core();
   if (!*core) {
-    status = open_torch(error);
+    status = front_open_torch(error);
     if (status == UDI_OK) status = open_calls(core, error);
     if (status == UDI_OK) atomic_store_explicit(&open_core, *core, memory_order_release);
   }
   pthread_mutex_unlock(&opening);
   return status;
+}
+
+udi_status front_open_core_for_context(const struct udi_core_calls** core, udi_error* error) {
+  const int was_open = front_core() != NULL;
+  const udi_status status = front_open_core(core, error);
+  return status == UDI_OK && was_open ? front_check_torches(NULL, error) : status;
 }
