@@ -85,10 +85,20 @@ def about_constants():
                 yield f"constant {constant} = {value}"
 
 
+def about_tests():
+    """Every function that can fail with something given back has a row in the test that looks at it."""
+    rows = re.findall(r'^    \{"(\w+)", ', (source / "tests" / "c" / "untouched_test.c").read_text(), re.MULTILINE)
+    for name, (result, parameters) in abi.functions.items():
+        given_back = [parameter for type, parameter in parameters[:-1]
+                      if re.match(r"(?!const ).*\*", type) and (parameter.startswith("out") or parameter == "stats")]
+        if result == "udi_status" and given_back and name not in rows:
+            yield f"tests/c/untouched_test.c has no row for {name}"
+
+
 def check(header):
     global abi
     abi = dumps.Abi(dumps.dump(header))
-    return [*about_structs(), *about_functions(), *about_constants()]
+    return [*about_structs(), *about_functions(), *about_constants(), *about_tests()]
 
 
 if __name__ == "__main__":
