@@ -4,19 +4,72 @@
 #include <cmath>
 #include <cstdio>
 
+#include "data/masks.h"
 #include "jobs/machine.h"
 #include "model/config.h"
+#include "train/trainer.h"
 
 namespace udi {
 namespace {
 
 double square(double x) { return x * x; }
 
-// What the backward pass needs of one crop: the tokens between all operations of each block, and the attention.
-double activations(const udi_model_config& model, double patches) {
-  const double tokens = patches + model.class_tokens;
-  const double of_a_token = 9.0 * model.embed_dim + 2.0 * double(hidden_dim(model));
-  return model.depth * tokens * (of_a_token + model.heads * tokens) * sizeof(float);
+// Bytes that a vision transformer keeps of a crop of `patches` patches (the buffers of model/vit.h). narrow: bytes of a
+// number among the activations; the residual stream keeps the weights' float32.
+struct CropBytes {
+  double block;              // of each block, for the backward pass
+  double forward, backward;  // shared by the blocks
+};
+
+CropBytes crop_bytes(const udi_model_config& model, double patches, double narrow) {
+  constexpr double kWide = sizeof(float);
+  const double tokens = patches + model.class_tokens, dim = model.embed_dim, hidden = double(hidden_dim(model));
+  const double pixels = model.channels * square(model.patch_size);
+  return {tokens * (2 * dim * kWide + (6 * dim + hidden + model.heads * tokens) * narrow),
+          tokens * (dim * kWide + (pixels + 2 * dim) * narrow),
+          tokens * (2 * dim * kWide + (2 * hidden + 5 * dim) * narrow)};
+}
+
+// The same of the SRS module, asked `queries` times for a mix of `taps` tokens, and of the head for a row.
+double srs_bytes(const udi_model_config& model, double patches, double queries, double taps, double narrow) {
+  const double dim = model.embed_dim;
+  return narrow * (4 * patches * dim + queries * ((6 + 2 * taps) * dim + model.srs_heads * patches));
+}
+double head_bytes(const udi_model_config& model, double narrow) {
+  return narrow * (2.0 * model.embed_dim + 2.0 * model.head_hidden_dim + 2.0 * model.head_bottleneck_dim);
+}
+
+// What one strand (train/strand.h) works in.
+struct StrandBytes {
+  double activations, logits;
+};
+
+StrandBytes strand_bytes(const RunPlan& plan, at::Device device, double images) {
+  const udi_model_config& model = plan.model;
+  const double narrow = plan.train.precision == UDI_BF16 ? 2 : 4;
+  const double locals = plan.views.local_crops, classes = model.class_tokens;
+  const int64_t grid = plan.views.global_size / model.patch_size;
+  const int64_t local_grid = locals > 0 ? plan.views.local_size / model.patch_size : 0;
+  const double patches = square(double(grid));
+  const CropBytes global = crop_bytes(model, patches, narrow),
+                  local = crop_bytes(model, square(double(local_grid)), narrow);
+  double samples = 0, queries = 0;  // of a global crop, and those of all crops that its teacher answers
+  if (model.include_patch) {
+    samples = double(samples_of(grid, plan.views.global_window));
+    queries = samples + locals * double(samples_of(local_grid, plan.views.local_window));
+  }
+  // Buffers serve global crops, then local ones: the larger use counts. A backward pass doubles what SRS and head hold.
+  const auto student = [&](const CropBytes& of) { return model.depth * of.block + of.forward + of.backward; };
+  double crops = std::max(2 * student(global), locals * student(local)) + 2 * (global.block + global.forward);
+  if (model.include_patch) {
+    crops += 2 * (2 * srs_bytes(model, patches, samples, 1, narrow) + srs_bytes(model, patches, queries, 4, narrow));
+  }
+  const double rows = std::max(2 * (classes + samples), locals * classes), teacher_rows = 2 * (1 + queries);
+  crops += (2.5 * rows + teacher_rows) * head_bytes(model, narrow);
+
+  const double at_once = double(PrototypeLoss::rows_at_once(model.out_dim, device));
+  const double copies = device.is_cpu() ? 2 : 7;  // of student and teacher; elsewhere, of what ATen makes of them, too
+  return {images * crops, copies * std::min(images * rows, at_once) * model.out_dim * sizeof(float)};
 }
 
 std::string count_text(int64_t count) {
@@ -40,25 +93,25 @@ std::string bytes_text(int64_t bytes) {
   return out;
 }
 
-std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan) {
+std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, at::Device device) {
   const udi_model_config& model = plan.model;
+  const Spread spread = spread_of(model, plan.train, device, plan.batch_size * plan.accumulate, plan.views.global_size);
+  const StrandBytes strand = strand_bytes(plan, device, double(spread.chunk));
+  const double strands = double(spread.strands);
   const double weights = double(plan.parameters) * sizeof(float);
   const double copy16 = plan.train.precision == UDI_BF16 ? 0.5 : 0;
   const double moments = plan.train.optimizer == UDI_ADAMW ? 2 : 1;
   const double prototypes = double(model.out_dim) * model.head_bottleneck_dim * sizeof(float);
-  const double global = square(double(plan.views.global_size)), local = square(double(plan.views.local_size));
+  const double global = square(plan.views.global_size), local = square(plan.views.local_size);
   const double batch = double(plan.batch_size) * model.channels * (2 * global + plan.views.local_crops * local);
-  const double global_crops = 2 * activations(model, global / square(double(model.patch_size)));
-  const double local_crops = plan.views.local_crops * activations(model, local / square(double(model.patch_size)));
-  constexpr double kLogitsRows = 64;  // logits exist for a block of rows at a time
   std::vector<std::pair<std::string, int64_t>> parts = {
       {"weights of student and teacher", int64_t(2 * weights * (1 + copy16))},
-      {"gradients", int64_t(weights)},
+      {"gradients", int64_t(strands * weights)},
       {"optimizer", int64_t(moments * weights)},
-      {"prototypes and logits", int64_t(3 * prototypes + kLogitsRows * model.out_dim * sizeof(float))},
-      {"activations", int64_t(double(plan.micro_batch) * std::max(global_crops, local_crops))},
+      {"prototypes and logits", int64_t(2 * prototypes + strands * strand.logits)},
+      {"activations", int64_t(strands * strand.activations)},
       {"images ahead", int64_t((2.0 + double(plan.accumulate)) * batch)},
-      {"libraries", int64_t(250) << 20},
+      {"libraries", int64_t(160) << 20},
   };
   std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return parts;
@@ -79,7 +132,7 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
   int64_t sum = 0;
   std::string list;
   Json memory = Json::object();
-  for (const auto& [name, bytes] : memory_parts(plan)) {
+  for (const auto& [name, bytes] : memory_parts(plan, host.device)) {
     sum += bytes;
     memory[name] = bytes;
     list += (list.empty() ? "" : ", ") + name + " " + bytes_text(bytes);
@@ -88,7 +141,7 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
   log.log(UDI_LOG_INFO, "memory:    about ", bytes_text(sum), " on ", host.device.str(), ": ", list);
   if (available > 0 && sum > available) {
     log.log(UDI_LOG_WARN, "about ", bytes_text(sum), " are needed and ", bytes_text(available),
-            " are free: a smaller micro_batch, batch_size or out_dim takes less");
+            " are free: a smaller micro_batch, batch_size or out_dim, or fewer threads (OMP_NUM_THREADS), take less");
   }
   return {{"images", plan.images},         {"images_a_step", per_step},
           {"steps", plan.steps},           {"steps_per_epoch", t.steps_per_epoch},

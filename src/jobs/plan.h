@@ -15,11 +15,11 @@ struct RunPlan {
   udi_train_config train;
   int64_t images = 0, steps = 0, batch_size = 0, accumulate = 1;
   int64_t parameters = 0, backbone_parameters = 0;
-  int64_t micro_batch = 0;  // images worked on at once
 };
 
-// Bytes by part, largest first; an estimate from the sizes, within some 30 percent of what a run takes.
-std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan);
+// Bytes by part, largest first; an estimate from the sizes and from this moment's number of threads, each of which has
+// gradients and activations of its own (train/trainer.h: spread_of). Tensors within 15 percent of a step's real peak.
+std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, at::Device device);
 
 // Writes the plan to the log, with a warning where the memory is not there; returns it as JSON.
 Json announce(const JobHost& host, const RunPlan& plan, const std::string& data);

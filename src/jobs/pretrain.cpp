@@ -269,8 +269,6 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   plan.images = loader.source().size();
   plan.train = train_settings(config, loader.steps_per_epoch());
   plan.steps = config.integer("steps");
-  plan.micro_batch =
-      std::min(plan.batch_size, chosen_micro_batch(plan.model, plan.train, host.device, plan.views.global_size));
   for (const ParameterInfo& info : parameter_layout(plan.model)) {
     plan.parameters += info.elements;
     if (info.name.rfind("backbone.backbone.", 0) == 0) plan.backbone_parameters += info.elements;

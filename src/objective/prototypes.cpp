@@ -16,14 +16,13 @@ struct PrototypeLoss::Block {
   std::vector<int32_t> target;  // parallel to StudentRows::target from begin[first]: place in `used`
 };
 
-namespace {
-
-// Rows whose logits fill 16 MB on the CPU (small enough to be cheap, large enough for a matrix product), 256 MB
-// elsewhere.
-int64_t rows_of_block(const at::Tensor& prototypes) {
-  const int64_t elements = prototypes.is_cpu() ? int64_t(1) << 22 : int64_t(1) << 26;
-  return std::clamp<int64_t>(elements / prototypes.size(0), 16, 4096);
+// 16 MB of logits on the CPU (small enough to be cheap, large enough for a matrix product), 256 MB elsewhere.
+int64_t PrototypeLoss::rows_at_once(int64_t prototypes, at::Device device) {
+  const int64_t elements = device.is_cpu() ? int64_t(1) << 22 : int64_t(1) << 26;
+  return std::clamp<int64_t>(elements / prototypes, 16, 4096);
 }
+
+namespace {
 
 at::Tensor index_tensor(const std::vector<int64_t>& index, at::Device device) {
   return at::tensor(index, at::kLong).to(device);
@@ -61,7 +60,7 @@ CrossEntropy PrototypeLoss::run(const StudentRows& student, const TargetRows& ta
   out.target_entropy.assign(targets.level.size(), 0.0);
   out.d_z = at::empty_like(student.z);
   const bool own_loops = student.z.is_cpu() && student.z.scalar_type() == at::kFloat;
-  const int64_t limit = rows_of_block(prototypes.student);
+  const int64_t limit = rows_at_once(prototypes.student.size(0), student.z.device());
   for (int64_t first = 0; first < student.rows();) {
     const Block block = next_block(student, first, limit);
     const at::Tensor z = student.z.slice(0, block.first, block.last);

@@ -58,6 +58,9 @@ class PrototypeLoss {
   CrossEntropy run(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes,
                    const at::Tensor& d_prototypes);
 
+  // Student rows, and target rows, whose logits exist at a time.
+  static int64_t rows_at_once(int64_t prototypes, at::Device device);
+
  private:
   struct Block;
   Block next_block(const StudentRows& student, int64_t first, int64_t limit) const;
