@@ -1,0 +1,56 @@
+"""One set of functions everywhere: header, version script, library, description and every raw layer. Prints the table.
+
+Usage: counts.py SOURCE_FOLDER libudi.so
+"""
+import ctypes
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+source, library = pathlib.Path(sys.argv[1]), sys.argv[2]
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(source / "scripts"))
+import header  # noqa: E402
+
+text = (source / "include/udi.h").read_text()
+
+
+def found(path, pattern):
+    return set(re.findall(pattern, (source / path).read_text(), re.MULTILINE))
+
+
+exported = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+java = "bindings/java/src/main/java/org/libudi/Native.java"
+places = {
+    "include/udi.h": {name for _, name, _ in header.functions(text)},
+    "abi/libudi.map": found("abi/libudi.map", r"^\s+(udi_\w+);"),
+    "nm -D libudi.so": {line.split()[2].split("@")[0] for line in exported.splitlines() if line.split()[1] != "A"},
+    "bindings/udi.api.json": {f["name"] for f in json.loads((source / "bindings/udi.api.json").read_text())["functions"]},
+    "Python, Lua: udi.cdef.h": found("bindings/udi.cdef.h", r"^\w[\w *]*?(udi_\w+)\("),
+    "Lua: udi_raw.lua": found("bindings/lua/udi_raw.lua", r'^    \{"(udi_\w+)", "'),
+    "Rust: sys.rs": found("bindings/rust/src/sys.rs", r"pub fn (udi_\w+)\("),
+    "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
+    "C#: Native.cs": found("bindings/csharp/Native.cs", r"public static extern \w+ (udi_\w+)\("),
+}
+wanted = places["include/udi.h"]
+for place, names in places.items():
+    print(f"{place:<24} {len(names):>3} functions")
+bad = [f"{place}: missing {sorted(wanted - names)}, unexpected {sorted(names - wanted)}"
+       for place, names in places.items() if names != wanted]
+
+loaded = ctypes.CDLL(library)
+loaded.udi_api_fingerprint.restype = ctypes.c_char_p
+fingerprints = {
+    "include/udi.h": header.fingerprint(text),
+    "libudi.so": loaded.udi_api_fingerprint().decode(),
+    "bindings/udi.api.json": json.loads((source / "bindings/udi.api.json").read_text())["fingerprint"],
+}
+for path in ("bindings/lua/udi_raw.lua", "bindings/rust/src/sys.rs", "bindings/go/layout.go", java, "bindings/csharp/Native.cs"):
+    fingerprints[path] = "".join(found(path, r'"([0-9a-f]{64})"'))
+bad += [f"{place}: fingerprint {value}, not {fingerprints['include/udi.h']}"
+        for place, value in fingerprints.items() if value != fingerprints["include/udi.h"]]
+if bad:
+    sys.exit("\n".join(bad) + "\nRun bindings/generate and commit the result, or mend the place by hand.")
+print(f"fingerprint {fingerprints['include/udi.h'][:12]} in {len(fingerprints)} places")
