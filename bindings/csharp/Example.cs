@@ -92,7 +92,8 @@ static unsafe class Example
             Check(Native.udi_model_extract(model, &array, Native.UDI_NCHW, null, out tokens, detail));
             Check(Native.udi_tensor_view(tokens, &array, detail));
             long* shape = (long*)array.shape;
-            Console.WriteLine("cls of {0} images, {1} numbers each, the first {2:F4}", shape[0], shape[1], *(float*)array.data);
+            Console.WriteLine("cls of {0} images, {1} numbers each, the first {2:F4}", shape[0], shape[1],
+                              *(float*)array.data);
         }
     }
 }

@@ -421,10 +421,8 @@ namespace Udi
     {
         static void Expect(string what, long found, long declared)
         {
-            if (found != declared)
-            {
-                throw new TypeLoadException(what + " is at or of " + found + " bytes, must be " + declared);
-            }
+            if (found == declared) return;
+            throw new TypeLoadException(what + " is at or of " + found + " bytes, must be " + declared);
         }
 
         public static void Check()
@@ -569,8 +567,10 @@ namespace Udi
                 Expect("TrainConfig.total_steps", (byte*)&value.total_steps - (byte*)&value, 32);
                 Expect("TrainConfig.steps_per_epoch", (byte*)&value.steps_per_epoch - (byte*)&value, 40);
                 Expect("TrainConfig.warmup_steps", (byte*)&value.warmup_steps - (byte*)&value, 48);
-                Expect("TrainConfig.freeze_last_layer_steps", (byte*)&value.freeze_last_layer_steps - (byte*)&value, 56);
-                Expect("TrainConfig.teacher_temp_warmup_epochs", (byte*)&value.teacher_temp_warmup_epochs - (byte*)&value, 64);
+                Expect("TrainConfig.freeze_last_layer_steps", (byte*)&value.freeze_last_layer_steps - (byte*)&value,
+                        56);
+                Expect("TrainConfig.teacher_temp_warmup_epochs",
+                        (byte*)&value.teacher_temp_warmup_epochs - (byte*)&value, 64);
                 Expect("TrainConfig.seed", (byte*)&value.seed - (byte*)&value, 72);
                 Expect("TrainConfig.lr", (byte*)&value.lr - (byte*)&value, 80);
                 Expect("TrainConfig.min_lr", (byte*)&value.min_lr - (byte*)&value, 88);
@@ -761,8 +761,8 @@ namespace Udi
 
         /// <summary> A model with the official initialisation, drawn from seed.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_model_create(ContextHandle context, ModelConfig* config, ulong seed, out
-                ModelHandle @out, Error* error);
+        public static extern int udi_model_create(ContextHandle context, ModelConfig* config, ulong seed,
+                out ModelHandle @out, Error* error);
 
         /// <summary> Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth,
         /// DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and teacher,
@@ -793,13 +793,13 @@ namespace Udi
 
         /// <summary> A copy of a weight tensor.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_model_param_get(ModelHandle model, [MarshalAs(UnmanagedType.LPUTF8Str)] string
-                name, out TensorHandle @out, Error* error);
+        public static extern int udi_model_param_get(ModelHandle model,
+                [MarshalAs(UnmanagedType.LPUTF8Str)] string name, out TensorHandle @out, Error* error);
 
         /// <summary> Overwrites a weight tensor; value: UDI_F32 of the same shape.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_model_param_set(ModelHandle model, [MarshalAs(UnmanagedType.LPUTF8Str)] string
-                name, Array* value, Error* error);
+        public static extern int udi_model_param_set(ModelHandle model,
+                [MarshalAs(UnmanagedType.LPUTF8Str)] string name, Array* value, Error* error);
 
         /// <summary> The evaluation transform that belongs to the weights: bicubic resize of the shorter side to
         /// resize_size, centre crop of image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit
@@ -828,8 +828,8 @@ namespace Udi
         /// <summary> Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class
         /// tokens as keys are left out, so a map sums to less than 1.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_model_attention(ModelHandle model, Array* images, int layout, AttentionConfig*
-                config, out TensorHandle @out, Error* error);
+        public static extern int udi_model_attention(ModelHandle model, Array* images, int layout,
+                AttentionConfig* config, out TensorHandle @out, Error* error);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_model_free(IntPtr model);
@@ -857,8 +857,9 @@ namespace Udi
         /// image, 0..1, the two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N]
         /// and [B, n] over tokens, the same count in every row.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_views_from_arrays(ContextHandle context, ViewConfig* config, Array* global, Array*
-                local, Array* coords, Array* sample_global, Array* sample_local, out ViewsHandle @out, Error* error);
+        public static extern int udi_views_from_arrays(ContextHandle context, ViewConfig* config, Array* global,
+                Array* local, Array* coords, Array* sample_global, Array* sample_local, out ViewsHandle @out,
+                Error* error);
 
         /// <summary> The number of images; 0 for NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
@@ -883,8 +884,9 @@ namespace Udi
         /// those. Images are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped.
         /// UDI_E_NOT_FOUND: no image there.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_loader_open(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string
-                path, ViewConfig* views, LoaderConfig* config, out LoaderHandle @out, Error* error);
+        public static extern int udi_loader_open(ContextHandle context,
+                [MarshalAs(UnmanagedType.LPUTF8Str)] string path, ViewConfig* views, LoaderConfig* config,
+                out LoaderHandle @out, Error* error);
 
         /// <summary> found; 0 for NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
@@ -917,8 +919,8 @@ namespace Udi
 
         /// <summary> Student and teacher start as copies of model.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig* config, out
-                TrainerHandle @out, Error* error);
+        public static extern int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig* config,
+                out TrainerHandle @out, Error* error);
 
         /// <summary> One optimisation step over all images of views[0..count): teacher, targets, student, loss,
         /// gradients, per-tensor clipping, update, teacher average, centers. Several views equal one batch of all their
@@ -945,8 +947,9 @@ namespace Udi
         /// <summary> The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its
         /// saved position.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
-        public static extern int udi_trainer_load(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string
-                path, LoaderHandle loader, out TrainerHandle @out, Error* error);
+        public static extern int udi_trainer_load(ContextHandle context,
+                [MarshalAs(UnmanagedType.LPUTF8Str)] string path, LoaderHandle loader, out TrainerHandle @out,
+                Error* error);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_trainer_free(IntPtr trainer);
@@ -960,8 +963,8 @@ namespace Udi
         /// gets a JSON object: free it with udi_string_free.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_job_run(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string name,
-                [MarshalAs(UnmanagedType.LPUTF8Str)] string config_json, ProgressFn progress, IntPtr user, out IntPtr
-                out_result, Error* error);
+                [MarshalAs(UnmanagedType.LPUTF8Str)] string config_json, ProgressFn progress, IntPtr user,
+                out IntPtr out_result, Error* error);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_string_free(IntPtr @string);

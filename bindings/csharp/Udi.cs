@@ -41,7 +41,7 @@ namespace Udi
             Abi = abi;
         }
 
-        /// <summary>Throws unless the library serves a binding of this interface: the same, or newer with the same ABI.</summary>
+        /// <summary>Throws unless the library serves a binding of this interface: equal, or newer of the same ABI.</summary>
         public void Require(Interface library)
         {
             if (library.Fingerprint == Fingerprint || (library.Abi == Abi && library.Version > Version)) return;

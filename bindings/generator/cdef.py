@@ -1,14 +1,11 @@
 """udi.cdef.h: the declarations alone, for parsers of plain C (cffi's cdef, LuaJIT's ffi.cdef)."""
-import textwrap
-
 import header as text_of_header
 from generator.description import NOTE
+from generator.names import wrapped
 
 
 def text(header):
-    lines = text_of_header.declarations(header).split("\n")
-    wrapped = [textwrap.fill(line, 120, subsequent_indent="    ") if len(line) > 120 else line for line in lines]
-    return "\n".join(wrapped)
+    return "".join(wrapped(line) for line in text_of_header.declarations(header).splitlines())
 
 
 def files(api, root):

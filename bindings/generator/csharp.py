@@ -17,6 +17,37 @@ namespace Udi
 {{
 """
 
+LAYOUT = """    /// <summary>Sizes and offsets are the header's, or the first use throws.</summary>
+    static unsafe class Layout
+    {
+        static void Expect(string what, long found, long declared)
+        {
+            if (found == declared) return;
+            throw new TypeLoadException(what + " is at or of " + found + " bytes, must be " + declared);
+        }
+
+        public static void Check()
+        {
+%s        }
+    }
+
+"""
+
+NATIVE = """    public static unsafe class Native
+    {
+        const string LIBRARY = "libudi.so.%(abi)d";
+
+        public static readonly Interface Ours = new Interface(
+            "%(fingerprint)s", %(version_number)d, %(abi)d);
+
+        static Native()
+        {
+            Layout.Check();
+            Ours.Require(new Interface(Library.Text(udi_api_fingerprint()), udi_version(), udi_abi_version()));
+        }
+
+"""
+
 
 def comment(doc, indent):
     return markup(doc, indent, "/// <summary>", "///", "</summary>")
@@ -54,8 +85,8 @@ def checked(found):
              f'                Expect("{name}", sizeof({name}), {found["size"]});']
     for member in found["fields"]:
         address = f"value.{named(member['name'])}" if "count" in member else f"&value.{named(member['name'])}"
-        lines.append(f'                Expect("{name}.{member["name"]}", (byte*){address} - (byte*)&value, '
-                     f'{member["offset"]});')
+        lines.append(wrapped(f'                Expect("{name}.{member["name"]}", (byte*){address} - (byte*)&value, '
+                             f'{member["offset"]});').rstrip())
     return "\n".join(lines) + "\n            }\n"
 
 
@@ -73,6 +104,8 @@ def type_of(parameter):
         return camel(parameter["of"])
     if kind == "string" and pointers == 1 and parameter["const"]:
         return "[MarshalAs(UnmanagedType.LPUTF8Str)] string"
+    if pointers and kind == "scalar" and out:
+        return f"out {SCALARS[parameter['base']]}"
     if pointers:
         return "out IntPtr" if out and pointers == 2 else "IntPtr"
     return SCALARS[parameter["base"]]
@@ -98,19 +131,8 @@ def function(found):
 def files(api, root):
     parts = [TOP] + [handle(found) for found in api["handles"]] + [callback(found) for found in api["callbacks"]]
     parts += [struct(found) for found in api["structs"]]
-    parts.append("    /// <summary>Sizes and offsets are the header's, or the first use throws.</summary>\n"
-                 "    static unsafe class Layout\n    {\n        static void Expect(string what, long found, long declared)\n"
-                 "        {\n            if (found != declared)\n            {\n                throw new "
-                 'TypeLoadException(what + " is at or of " + found + " bytes, must be " + declared);\n            }\n'
-                 "        }\n\n        public static void Check()\n        {\n"
-                 + "".join(checked(found) for found in api["structs"]) + "        }\n    }\n\n")
-    parts.append("    public static unsafe class Native\n    {\n"
-                 f'        const string LIBRARY = "libudi.so.{api["abi"]}";\n\n'
-                 f'        public static readonly Interface Ours = new Interface(\n            "{api["fingerprint"]}", '
-                 f"{api['version_number']}, {api['abi']});\n\n"
-                 "        static Native()\n        {\n            Layout.Check();\n"
-                 "            Ours.Require(new Interface(Library.Text(udi_api_fingerprint()), udi_version(), "
-                 "udi_abi_version()));\n        }\n\n")
+    parts.append(LAYOUT % "".join(checked(found) for found in api["structs"]))
+    parts.append(NATIVE % api)
     parts += [f"        public const int {name} = {value};\n" for name, value, _ in constants(api)] + ["\n"]
     parts += [function(found) for found in api["functions"]]
     return {"bindings/csharp/Native.cs": "".join(parts).rstrip() + "\n    }\n}\n"}

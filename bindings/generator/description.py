@@ -3,7 +3,8 @@
 A type is one flat record:
     c        as written in C, for messages and comments
     kind     "void", "scalar", "string" (char *), "memory" (void *), "handle", "struct", "callback", "function"
-    of       the name that matters: the typedef (udi_status, int32_t, size_t), the handle, the struct, the callback
+    of       the name that matters: the typedef (udi_status, int32_t, size_t), the handle, the struct, the callback; of
+             memory void, or a struct that is not libudi's, as in C
     base     of scalars, what it comes down to: int32 uint32 int64 uint64 size float double uint8 char
     pointers how many; const: whether what the innermost one points at is const; count: of array fields, else absent
 """
@@ -43,7 +44,7 @@ class Reader:
         structs = [cursor for cursor in self.cursors if cursor.kind == CursorKind.STRUCT_DECL]
         self.structs = {cursor.spelling: cursor for cursor in structs if cursor.is_definition()}
         self.handles = [cursor for cursor in structs
-                        if not cursor.is_definition() and cursor.spelling not in self.structs]
+                        if cursor.spelling.startswith("udi_") and cursor.spelling not in self.structs]
 
     # ---- Types ------------------------------------------------------------------------------------------------------
     def type(self, type):
@@ -54,13 +55,13 @@ class Reader:
         pointers = 0
         while type.kind == TypeKind.POINTER:
             pointers, type = pointers + 1, type.get_pointee()
-        name = type.spelling.replace("const ", "").replace("struct ", "")
+        name = type.spelling.replace("const ", "")
         canonical = type.get_canonical()
         found.update(kind=None, of=name, pointers=pointers, const=type.is_const_qualified())
         if canonical.kind == TypeKind.VOID:
             found["kind"] = "memory" if pointers else "void"
         elif canonical.kind == TypeKind.RECORD:
-            found["kind"] = "struct" if name in self.structs else "handle"
+            found["kind"] = "struct" if name in self.structs else "handle" if name.startswith("udi_") else "memory"
         elif canonical.kind == TypeKind.POINTER:
             found["kind"] = "callback"
         elif name == "char" and pointers:
@@ -123,11 +124,13 @@ def direction(function, parameter, following):
     """By the header's conventions:
     in       read during the call alone          error    the udi_error that comes last; may be NULL
     out      written on success                  inout    a result struct whose struct_size the caller sets first
-    consumed a handle or string given back       """
+    consumed a handle or string given back           buffer   memory of the caller's that is written to"""
     if parameter["of"] == "udi_error":
         return "error"
     if function.endswith("_free"):
         return "consumed"
+    if parameter["name"].startswith("dst") and parameter["pointers"]:
+        return "buffer"
     if parameter["const"] or not parameter["pointers"]:
         return "in"
     if parameter["pointers"] == 2:

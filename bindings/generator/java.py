@@ -1,5 +1,7 @@
 """bindings/java/.../Native.java: JNA's view of udi.h. Handles are PointerTypes, structs go by reference, size_t is a long
 (libudi exists for 64-bit machines alone, which the layout check holds)."""
+import re
+
 from generator.description import NOTE
 from generator.names import camel, constants, markup, wrapped
 
@@ -21,7 +23,7 @@ import com.sun.jna.Pointer;
 import com.sun.jna.PointerType;
 import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
-import com.sun.jna.ptr.PointerByReference;
+@REFERENCES@
 
 /** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
 public interface Native extends Library {{
@@ -88,6 +90,8 @@ def parameter_type(parameter):
         return camel(parameter["of"])
     if kind == "string" and parameter["const"]:
         return "String"
+    if pointers and kind == "scalar":
+        return f"{SCALARS[parameter['base']].capitalize()}ByReference"
     return "Pointer" if pointers else SCALARS[parameter["base"]]
 
 
@@ -109,7 +113,8 @@ def callback(found):
 
 def function(found):
     parameters = ", ".join(f"{parameter_type(parameter)} {parameter['name']}" for parameter in found["parameters"])
-    return comment(found["doc"], "    ") + wrapped(f"    {result_type(found['result'])} {found['name']}({parameters});") + "\n"
+    line = f"    {result_type(found['result'])} {found['name']}({parameters});"
+    return comment(found["doc"], "    ") + wrapped(line) + "\n"
 
 
 def files(api, root):
@@ -126,7 +131,9 @@ def files(api, root):
     parts += [callback(found) for found in api["callbacks"]]
     parts += [struct(found) for found in api["structs"]]
     every = ", ".join(f"new {camel(found['name'])}()" for found in api["structs"])
-    parts.append(f"    /** Every struct, to check the layout of. */\n    static Struct[] structs() {{\n"
-                 f"        return new Struct[] {{{every}}};\n    }}\n\n")
+    parts.append("    /** Every struct, to check the layout of. */\n    static Struct[] structs() {\n"
+                 + wrapped(f"        return new Struct[] {{{every}}};") + "    }\n\n")
     parts += [function(found) for found in api["functions"]]
-    return {PATH: "".join(parts).rstrip() + "\n}\n"}
+    text = "".join(parts).rstrip() + "\n}\n"
+    used = sorted(set(re.findall(r"\b(\w+ByReference)\b", text)))
+    return {PATH: text.replace("@REFERENCES@", "".join(f"import com.sun.jna.ptr.{name};\n" for name in used).rstrip())}

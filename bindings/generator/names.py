@@ -1,5 +1,6 @@
 """What the emitters share."""
 import html
+import re
 import textwrap
 
 
@@ -9,9 +10,11 @@ def camel(name):
 
 
 def wrapped(line, width=120):
-    """The line, and what does not fit on lines below it."""
-    indent = " " * (len(line) - len(line.lstrip()) + 8)
-    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
+    """The line, and what does not fit on lines below it; broken after commas alone, where all these languages allow it."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    glued = indent + re.sub(r"(?<!,) ", "\0", line.lstrip())
+    lines = textwrap.fill(glued, width, subsequent_indent=indent + " " * 8, break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\0", " ") + "\n"
 
 
 def constants(api):

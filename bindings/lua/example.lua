@@ -16,7 +16,8 @@ end
 
 local context = udi.context_create() -- the CPU; nothing is logged
 local model = udi.model_create(context, udi.model_config("vit_tiny", {
-  image_size = side, resize_size = side, patch_size = 8, embed_dim = 48, depth = 3, out_dim = 256, head_hidden_dim = 256}), 0)
+  image_size = side, resize_size = side, patch_size = 8, embed_dim = 48, depth = 3, out_dim = 256,
+  head_hidden_dim = 256}), 0)
 local trainer = udi.trainer_create(context, model, udi.train_config {total_steps = 20, lr = 2e-3})
 local crops = udi.view_config {global_size = side, local_size = side / 2, patch_size = 8}
 for epoch = 0, 19 do -- one step an epoch, each with new crops of all images

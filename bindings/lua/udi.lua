@@ -10,8 +10,8 @@
 -- udi_X_config_init is udi.X_config(..., {field = value, ...}).
 -- Functions of a handle are its methods, too: udi.model_extract(model, ...) is model:extract(...). Handles are closed by
 -- close(), or by the garbage collector. udi.C has the constants.
--- A progress function gets the udi_progress and returns a true value to stop. Leave the log alone: it runs on other
--- threads, and LuaJIT has one.
+-- A progress function gets the udi_progress and returns a true value to stop. Other callbacks may run on other threads,
+-- where Lua cannot: they take C function pointers alone.
 local ffi = require "ffi"
 local raw = require "udi_raw"
 
@@ -33,8 +33,8 @@ end
 function udi.fits(binding, library)
   if library.fingerprint == binding.fingerprint then return true end
   if library.abi == binding.abi and library.version > binding.version then return true end
-  return nil, ("libudi %s does not fit this binding, made for %s: install a library of that version or newer with the same ABI")
-    :format(side(library), side(binding))
+  return nil, ("libudi %s does not fit this binding, made for %s: install a library of that version or newer " ..
+    "with the same ABI"):format(side(library), side(binding))
 end
 
 for _, struct in ipairs(raw.layout) do
@@ -42,7 +42,8 @@ for _, struct in ipairs(raw.layout) do
   assert(ffi.sizeof(name) == size, name)
   for field, offset in pairs(offsets) do assert(ffi.offsetof(name, field) == offset, name .. "." .. field) end
 end
-assert(udi.fits(raw, {fingerprint = ffi.string(C.udi_api_fingerprint()), version = C.udi_version(), abi = C.udi_abi_version()}))
+assert(udi.fits(raw, {
+  fingerprint = ffi.string(C.udi_api_fingerprint()), version = C.udi_version(), abi = C.udi_abi_version()}))
 
 -- ---- Handles -----------------------------------------------------------------------------------------------------------
 
@@ -93,6 +94,7 @@ end
 
 -- A C callback around a Lua function; what that throws stops the call and is thrown on from it.
 local function new_callback(type, f)
+  if type ~= "udi_progress_fn" then error(type .. " runs on any thread: a Lua function cannot", 0) end
   local holder = {}
   holder.pointer = ffi.cast(type, function(_, ...)
     local ok, stop = pcall(f, ...)
@@ -110,10 +112,21 @@ end
 local function taken(out, type, kind)
   if kind == "handle" then return class_of(type).wrap(out[0]) end
   if kind == "struct" then return out end
+  if kind == "memory" then return out[0] end
+  if kind ~= "string" then return tonumber(out[0]) end
   local text = ffi.string(out[0])
   C.udi_string_free(out[0])
   return text
 end
+
+-- Where C writes what it gives back.
+local function new_out(type, kind)
+  if kind == "struct" then return new_struct(type) end
+  if kind == "string" then return ffi.new "char *[1]" end
+  return ffi.new(type .. ((kind == "handle" or kind == "memory") and "*[1]" or "[1]"))
+end
+
+local pointers = {struct = true, string = true, callback = true, memory = true}
 
 -- One argument for C: what the caller gave, or what is made for the call.
 local function argument(call, parameter)
@@ -122,7 +135,7 @@ local function argument(call, parameter)
     call.detail = new_struct "udi_error"
     return call.detail
   elseif direction == "out" or direction == "inout" then
-    local out = kind == "struct" and new_struct(type) or ffi.new((kind == "string" and "char" or type) .. "*[1]")
+    local out = new_out(type, kind)
     call.outs[#call.outs + 1] = {out, type, kind}
     return out
   elseif what == "struct_size" then
@@ -138,10 +151,10 @@ local function argument(call, parameter)
     value, call.count = new_array(type, kind, value, what)
   elseif kind == "handle" then
     value = pointer_of(type, value, what)
-  elseif kind == "callback" and value then
+  elseif kind == "callback" and _G.type(value) == "function" then
     call.callback = new_callback(type, value)
     value = call.callback.pointer
-  elseif value == nil and kind ~= "struct" and kind ~= "string" and kind ~= "callback" then
+  elseif value == nil and not pointers[kind] then
     value = 0
   end
   return value

@@ -253,7 +253,7 @@ void udi_context_free(udi_context *context);
 udi_status udi_model_config_init(udi_model_config *config, size_t struct_size, const char *arch, udi_error *error);
 
 udi_status udi_model_create(udi_context *context, const udi_model_config *config, uint64_t seed, udi_model **out,
-    udi_error *error);
+        udi_error *error);
 
 udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out, udi_error *error);
 
@@ -267,18 +267,18 @@ const char *udi_model_param_name(const udi_model *model, int64_t index);
 udi_status udi_model_param_get(const udi_model *model, const char *name, udi_tensor **out, udi_error *error);
 udi_status udi_model_param_set(udi_model *model, const char *name, const udi_array *value, udi_error *error);
 
-udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count, udi_tensor **out, udi_error
-    *error);
+udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count, udi_tensor **out,
+        udi_error *error);
 
 void udi_extract_config_init(udi_extract_config *config, size_t struct_size);
 
 void udi_attention_config_init(udi_attention_config *config, size_t struct_size);
 
-udi_status udi_model_extract(const udi_model *model, const udi_array *images, udi_layout layout, const
-    udi_extract_config *config, udi_tensor **out, udi_error *error);
+udi_status udi_model_extract(const udi_model *model, const udi_array *images, udi_layout layout,
+        const udi_extract_config *config, udi_tensor **out, udi_error *error);
 
-udi_status udi_model_attention(const udi_model *model, const udi_array *images, udi_layout layout, const
-    udi_attention_config *config, udi_tensor **out, udi_error *error);
+udi_status udi_model_attention(const udi_model *model, const udi_array *images, udi_layout layout,
+        const udi_attention_config *config, udi_tensor **out, udi_error *error);
 
 void udi_model_free(udi_model *model);
 
@@ -288,11 +288,11 @@ void udi_tensor_free(udi_tensor *tensor);
 void udi_view_config_init(udi_view_config *config, size_t struct_size);
 
 udi_status udi_views_create(udi_context *context, const udi_view_config *config, const udi_image *images, int64_t count,
-    uint64_t seed, int64_t epoch, int64_t first_sample, udi_views **out, udi_error *error);
+        uint64_t seed, int64_t epoch, int64_t first_sample, udi_views **out, udi_error *error);
 
-udi_status udi_views_from_arrays(udi_context *context, const udi_view_config *config, const udi_array *global, const
-    udi_array *local, const udi_array *coords, const udi_array *sample_global, const udi_array *sample_local, udi_views
-    **out, udi_error *error);
+udi_status udi_views_from_arrays(udi_context *context, const udi_view_config *config, const udi_array *global,
+        const udi_array *local, const udi_array *coords, const udi_array *sample_global, const udi_array *sample_local,
+        udi_views **out, udi_error *error);
 
 int64_t udi_views_count(const udi_views *views);
 udi_status udi_views_crops(const udi_views *views, int32_t global, udi_tensor **out, udi_error *error);
@@ -301,8 +301,8 @@ void udi_views_free(udi_views *views);
 
 void udi_loader_config_init(udi_loader_config *config, size_t struct_size);
 
-udi_status udi_loader_open(udi_context *context, const char *path, const udi_view_config *views, const udi_loader_config
-    *config, udi_loader **out, udi_error *error);
+udi_status udi_loader_open(udi_context *context, const char *path, const udi_view_config *views,
+        const udi_loader_config *config, udi_loader **out, udi_error *error);
 int64_t udi_loader_images(const udi_loader *loader);
 int64_t udi_loader_steps_per_epoch(const udi_loader *loader);
 udi_status udi_loader_next(udi_loader *loader, udi_views **out, udi_error *error);
@@ -312,11 +312,11 @@ void udi_loader_free(udi_loader *loader);
 
 void udi_train_config_init(udi_train_config *config, size_t struct_size);
 
-udi_status udi_trainer_create(udi_context *context, const udi_model *model, const udi_train_config *config, udi_trainer
-    **out, udi_error *error);
+udi_status udi_trainer_create(udi_context *context, const udi_model *model, const udi_train_config *config,
+        udi_trainer **out, udi_error *error);
 
 udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count, udi_step_stats *stats,
-    udi_error *error);
+        udi_error *error);
 
 int64_t udi_trainer_steps(const udi_trainer *trainer);
 
@@ -324,14 +324,14 @@ udi_status udi_trainer_model(const udi_trainer *trainer, udi_role role, udi_mode
 
 udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path, udi_error *error);
 
-udi_status udi_trainer_load(udi_context *context, const char *path, udi_loader *loader, udi_trainer **out, udi_error
-    *error);
+udi_status udi_trainer_load(udi_context *context, const char *path, udi_loader *loader, udi_trainer **out,
+        udi_error *error);
 void udi_trainer_free(udi_trainer *trainer);
 
 const char *udi_job_schema(void);
 
-udi_status udi_job_run(udi_context *context, const char *name, const char *config_json, udi_progress_fn progress, void
-    *user, char **out_result, udi_error *error);
+udi_status udi_job_run(udi_context *context, const char *name, const char *config_json, udi_progress_fn progress,
+        void *user, char **out_result, udi_error *error);
 
 void udi_string_free(char *string);
 ]]

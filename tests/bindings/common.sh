@@ -24,7 +24,8 @@ need() {
 same_as_c() {
   "$build/bin/c_semantics" >"$work/c.txt" || die "the C program"
   [ "$(grep -cE '^(api [0-9a-f]{64}|step [012] loss [0-9a-f]{16}|tokens 8 48 [0-9a-f]{16})$' "$work/c.txt")" = 5 ] &&
-    [ "$(grep '^step' "$work/c.txt" | cut -d' ' -f4 | sort -u | wc -l)" = 3 ] || die "the C program printed $(cat "$work/c.txt")"
+    [ "$(grep '^step' "$work/c.txt" | cut -d' ' -f4 | sort -u | wc -l)" = 3 ] ||
+    die "the C program printed $(cat "$work/c.txt")"
   "$@" >"$work/own.txt" || die "exit $? of: $*"
   cmp "$work/c.txt" "$work/own.txt" || { diff "$work/c.txt" "$work/own.txt" || true; die "not what the C program prints"; }
   cat "$work/own.txt"

@@ -47,7 +47,8 @@ fingerprints = {
     "libudi.so": loaded.udi_api_fingerprint().decode(),
     "bindings/udi.api.json": json.loads((source / "bindings/udi.api.json").read_text())["fingerprint"],
 }
-for path in ("bindings/lua/udi_raw.lua", "bindings/rust/src/sys.rs", "bindings/go/layout.go", java, "bindings/csharp/Native.cs"):
+for path in ("bindings/lua/udi_raw.lua", "bindings/rust/src/sys.rs", "bindings/go/layout.go", java,
+             "bindings/csharp/Native.cs"):
     fingerprints[path] = "".join(found(path, r'"([0-9a-f]{64})"'))
 bad += [f"{place}: fingerprint {value}, not {fingerprints['include/udi.h']}"
         for place, value in fingerprints.items() if value != fingerprints["include/udi.h"]]

@@ -19,7 +19,8 @@ static unsafe class Checks
         }
         catch (UdiException failure)
         {
-            Expect(failure.Status == status && failure.Message.Contains(part), failure.Message + " is " + status + ", " + part);
+            Expect(failure.Status == status && failure.Message.Contains(part),
+                   failure.Message + " is " + status + ", " + part);
             return;
         }
         throw new Exception("did not fail: " + part);

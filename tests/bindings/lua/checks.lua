@@ -10,11 +10,14 @@ local function fails(f, part, status)
 end
 
 local context = udi.context_create()
-fails(function() udi.model_config("vit_huge") end, "UDI_E_NOT_FOUND: no architecture is called 'vit_huge'", udi.C.UDI_E_NOT_FOUND)
+fails(function() udi.model_config("vit_huge") end, "UDI_E_NOT_FOUND: no architecture is called 'vit_huge'",
+      udi.C.UDI_E_NOT_FOUND)
 fails(function() recipe.model(context, {patch_size = 7}) end, "patch_size", udi.C.UDI_E_INVALID)
 
 local ours = {fingerprint = ("a"):rep(64), version = 2000, abi = 0}
-local function library(fingerprint, version, abi) return {fingerprint = fingerprint:rep(64), version = version, abi = abi} end
+local function library(fingerprint, version, abi)
+  return {fingerprint = fingerprint:rep(64), version = version, abi = abi}
+end
 assert(udi.fits(ours, library("a", 2000, 0)))
 assert(udi.fits(ours, library("b", 2001, 0)))
 for _, other in ipairs {library("b", 2000, 0), library("b", 1999, 0), library("b", 2001, 1)} do
@@ -32,7 +35,8 @@ fails(function() model:get_info() end, "this udi_model is closed")
 local runs = 0
 local job = '{"out": "' .. arg[1] .. '", "train": 20, "test": 20}'
 fails(function() udi.job_run(context, "demo-data", job, function() runs = runs + 1; error("enough", 0) end) end, "enough")
-fails(function() udi.job_run(context, "demo-data", job, function() return true end) end, "UDI_E_CALLBACK", udi.C.UDI_E_CALLBACK)
+fails(function() udi.job_run(context, "demo-data", job, function() return true end) end, "UDI_E_CALLBACK",
+      udi.C.UDI_E_CALLBACK)
 assert(runs == 1)
 
 local function round(by_hand)

@@ -29,7 +29,8 @@ function recipe.model(context, changes)
 end
 
 function recipe.crops()
-  return udi.view_config {global_size = 32, local_size = 16, patch_size = 8, local_crops = 2, global_window = 2, local_window = 1}
+  return udi.view_config {global_size = 32, local_size = 16, patch_size = 8, local_crops = 2,
+    global_window = 2, local_window = 1}
 end
 
 return recipe

@@ -548,7 +548,9 @@ public interface Native extends Library {
 
     /** Every struct, to check the layout of. */
     static Struct[] structs() {
-        return new Struct[] {new Error(), new Progress(), new Array(), new Image(), new ContextConfig(), new ModelConfig(), new ViewConfig(), new LoaderConfig(), new TrainConfig(), new ExtractConfig(), new AttentionConfig(), new StepStats(), new ModelInfo()};
+        return new Struct[] {new Error(), new Progress(), new Array(), new Image(), new ContextConfig(),
+                new ModelConfig(), new ViewConfig(), new LoaderConfig(), new TrainConfig(), new ExtractConfig(),
+                new AttentionConfig(), new StepStats(), new ModelInfo()};
     }
 
     /** UDI_VERSION_NUMBER of the library */
@@ -659,8 +661,8 @@ public interface Native extends Library {
      * UDI_U8, or UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its image, 0..1, the
      * two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N] and [B, n] over tokens,
      * the same count in every row. */
-    int udi_views_from_arrays(ContextHandle context, ViewConfig config, Array global, Array local, Array coords, Array
-            sample_global, Array sample_local, PointerByReference out, Error error);
+    int udi_views_from_arrays(ContextHandle context, ViewConfig config, Array global, Array local, Array coords,
+            Array sample_global, Array sample_local, PointerByReference out, Error error);
 
     /** The number of images; 0 for NULL. */
     long udi_views_count(ViewsHandle views);
@@ -679,8 +681,8 @@ public interface Native extends Library {
     /** path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of those. Images
      * are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. UDI_E_NOT_FOUND: no image
      * there. */
-    int udi_loader_open(ContextHandle context, String path, ViewConfig views, LoaderConfig config, PointerByReference
-            out, Error error);
+    int udi_loader_open(ContextHandle context, String path, ViewConfig views, LoaderConfig config,
+            PointerByReference out, Error error);
 
     /** found; 0 for NULL */
     long udi_loader_images(LoaderHandle loader);
@@ -705,8 +707,8 @@ public interface Native extends Library {
     void udi_train_config_init(TrainConfig config, long struct_size);
 
     /** Student and teacher start as copies of model. */
-    int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig config, PointerByReference out, Error
-            error);
+    int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig config, PointerByReference out,
+            Error error);
 
     /** One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
      * clipping, update, teacher average, centers. Several views equal one batch of all their images. stats may be NULL.
