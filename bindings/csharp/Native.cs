@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Udi
 {
-    /// <summary> a device, a seed, callbacks: where everything else lives</summary>
+    /// <summary>a device, a seed, callbacks: where everything else lives</summary>
     public sealed class ContextHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public ContextHandle() : base(true) { }
@@ -17,7 +17,7 @@ namespace Udi
         }
     }
 
-    /// <summary> a backbone with SRS module and projection head</summary>
+    /// <summary>a backbone with SRS module and projection head</summary>
     public sealed class ModelHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public ModelHandle() : base(true) { }
@@ -29,7 +29,7 @@ namespace Udi
         }
     }
 
-    /// <summary> an array that libudi owns: results</summary>
+    /// <summary>an array that libudi owns: results</summary>
     public sealed class TensorHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public TensorHandle() : base(true) { }
@@ -41,7 +41,7 @@ namespace Udi
         }
     }
 
-    /// <summary> the crops of a batch of images and their sample maps</summary>
+    /// <summary>the crops of a batch of images and their sample maps</summary>
     public sealed class ViewsHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public ViewsHandle() : base(true) { }
@@ -53,7 +53,7 @@ namespace Udi
         }
     }
 
-    /// <summary> an image set on disk, turned into views by worker threads</summary>
+    /// <summary>an image set on disk, turned into views by worker threads</summary>
     public sealed class LoaderHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public LoaderHandle() : base(true) { }
@@ -65,7 +65,7 @@ namespace Udi
         }
     }
 
-    /// <summary> student, teacher, centers, optimizer, schedules</summary>
+    /// <summary>student, teacher, centers, optimizer, schedules</summary>
     public sealed class TrainerHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public TrainerHandle() : base(true) { }
@@ -77,23 +77,23 @@ namespace Udi
         }
     }
 
-    /// <summary> One call a line, whole line, no trailing newline. May run on a worker thread, one call at a
+    /// <summary>One call a line, whole line, no trailing newline. May run on a worker thread, one call at a
     /// time.</summary>
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate void LogFn(IntPtr user, int level, IntPtr message);
 
-    /// <summary> Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread.</summary>
+    /// <summary>Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread.</summary>
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate int ProgressFn(IntPtr user, Progress* progress);
 
-    /// <summary> The detail of a failure, written by the call that failed. 512 bytes, frozen.</summary>
+    /// <summary>The detail of a failure, written by the call that failed. 512 bytes, frozen.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct Error
     {
         public int status;
-        /// <summary> errno or a CUDA error, else 0</summary>
+        /// <summary>errno or a CUDA error, else 0</summary>
         public int native_code;
-        /// <summary> UTF-8, always terminated: what, which value, which limit, what to do</summary>
+        /// <summary>UTF-8, always terminated: what, which value, which limit, what to do</summary>
         public fixed byte message[504];
     }
 
@@ -102,19 +102,19 @@ namespace Udi
     {
         public uint struct_size;
         public int reserved;
-        /// <summary> in the stage's unit: steps, images</summary>
+        /// <summary>in the stage's unit: steps, images</summary>
         public long done;
-        /// <summary> in the stage's unit: steps, images</summary>
+        /// <summary>in the stage's unit: steps, images</summary>
         public long total;
         public double images_per_second;
         public double eta_seconds;
-        /// <summary> NaN where a stage has none</summary>
+        /// <summary>NaN where a stage has none</summary>
         public double loss;
-        /// <summary> "pretrain", "extract", ...; valid during the callback</summary>
+        /// <summary>"pretrain", "extract", ...; valid during the callback</summary>
         public IntPtr stage;
     }
 
-    /// <summary> A borrowed, strided buffer.</summary>
+    /// <summary>A borrowed, strided buffer.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct Array
     {
@@ -122,29 +122,29 @@ namespace Udi
         public int dtype;
         public int device_type;
         public int device_index;
-        /// <summary> 0 to 8</summary>
+        /// <summary>0 to 8</summary>
         public int ndim;
-        /// <summary> must be 0</summary>
+        /// <summary>must be 0</summary>
         public uint flags;
         public IntPtr shape;
-        /// <summary> in elements, at least 0; NULL: row-major and contiguous</summary>
+        /// <summary>in elements, at least 0; NULL: row-major and contiguous</summary>
         public IntPtr strides;
         public IntPtr data;
     }
 
-    /// <summary> One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous.</summary>
+    /// <summary>One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct Image
     {
         public uint struct_size;
-        /// <summary> of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file</summary>
+        /// <summary>of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file</summary>
         public int dtype;
         public int height;
         public int width;
         public int channels;
         public int reserved;
         public IntPtr data;
-        /// <summary> bytes of data</summary>
+        /// <summary>bytes of data</summary>
         public ulong size;
     }
 
@@ -152,16 +152,16 @@ namespace Udi
     public unsafe struct ContextConfig
     {
         public uint struct_size;
-        /// <summary> UDI_CPU; UDI_CUDA asked for and not there is an error</summary>
+        /// <summary>UDI_CPU; UDI_CUDA asked for and not there is an error</summary>
         public int device_type;
         public int device_index;
-        /// <summary> of udi_views_create, and of loaders that name no number of their own; 0: one a core</summary>
+        /// <summary>of udi_views_create, and of loaders that name no number of their own; 0: one a core</summary>
         public int num_threads;
-        /// <summary> 0</summary>
+        /// <summary>0</summary>
         public int reserved;
-        /// <summary> most detailed level that is passed on</summary>
+        /// <summary>most detailed level that is passed on</summary>
         public int log_level;
-        /// <summary> NULL: silence</summary>
+        /// <summary>NULL: silence</summary>
         public IntPtr log;
         public IntPtr log_user;
     }
@@ -170,70 +170,70 @@ namespace Udi
     public unsafe struct ModelConfig
     {
         public uint struct_size;
-        /// <summary> pixels a side that the position embedding is made for; a multiple of patch_size</summary>
+        /// <summary>pixels a side that the position embedding is made for; a multiple of patch_size</summary>
         public int image_size;
-        /// <summary> pixels a side</summary>
+        /// <summary>pixels a side</summary>
         public int patch_size;
-        /// <summary> 1 to 16</summary>
+        /// <summary>1 to 16</summary>
         public int channels;
-        /// <summary> a multiple of heads</summary>
+        /// <summary>a multiple of heads</summary>
         public int embed_dim;
-        /// <summary> blocks, 1 to 256</summary>
+        /// <summary>blocks, 1 to 256</summary>
         public int depth;
-        /// <summary> of a block</summary>
+        /// <summary>of a block</summary>
         public int heads;
-        /// <summary> 2: cls and cls_plus (UDI); 1: cls alone</summary>
+        /// <summary>2: cls and cls_plus (UDI); 1: cls alone</summary>
         public int class_tokens;
-        /// <summary> 1: SRS module and the patch level of the loss; 0: without (DINO)</summary>
+        /// <summary>1: SRS module and the patch level of the loss; 0: without (DINO)</summary>
         public int include_patch;
-        /// <summary> of the SRS module; official: 6 at every width</summary>
+        /// <summary>of the SRS module; official: 6 at every width</summary>
         public int srs_heads;
-        /// <summary> 1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure)</summary>
+        /// <summary>1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure)</summary>
         public int srs_residual;
-        /// <summary> prototypes</summary>
+        /// <summary>prototypes</summary>
         public int out_dim;
-        /// <summary> official: 2048</summary>
+        /// <summary>official: 2048</summary>
         public int head_hidden_dim;
-        /// <summary> official: 256</summary>
+        /// <summary>official: 256</summary>
         public int head_bottleneck_dim;
-        /// <summary> 1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe)</summary>
+        /// <summary>1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe)</summary>
         public int norm_last_layer;
-        /// <summary> evaluation: shorter side before the centre crop of image_size; official 256 at 224</summary>
+        /// <summary>evaluation: shorter side before the centre crop of image_size; official 256 at 224</summary>
         public int resize_size;
-        /// <summary> of the last block, growing from 0; student only</summary>
+        /// <summary>of the last block, growing from 0; student only</summary>
         public float drop_path_rate;
-        /// <summary> hidden width of a block's MLP / embed_dim</summary>
+        /// <summary>hidden width of a block's MLP / embed_dim</summary>
         public float mlp_ratio;
-        /// <summary> a channel, of values 0..1</summary>
+        /// <summary>a channel, of values 0..1</summary>
         public fixed float mean[16];
         public fixed float std[16];
     }
 
-    /// <summary> The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the
+    /// <summary>The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the
     /// image's area.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct ViewConfig
     {
         public uint struct_size;
-        /// <summary> pixels a side, multiples of patch_size</summary>
+        /// <summary>pixels a side, multiples of patch_size</summary>
         public int global_size;
-        /// <summary> pixels a side, multiples of patch_size</summary>
+        /// <summary>pixels a side, multiples of patch_size</summary>
         public int local_size;
         public int patch_size;
-        /// <summary> 0 to 64; recipe: 10, official default: 6</summary>
+        /// <summary>0 to 64; recipe: 10, official default: 6</summary>
         public int local_crops;
-        /// <summary> one sample is drawn from each window x window tokens</summary>
+        /// <summary>one sample is drawn from each window x window tokens</summary>
         public int global_window;
-        /// <summary> one sample is drawn from each window x window tokens</summary>
+        /// <summary>one sample is drawn from each window x window tokens</summary>
         public int local_window;
-        /// <summary> 0: official (its width term takes the row of the box); 1: mended</summary>
+        /// <summary>0: official (its width term takes the row of the box); 1: mended</summary>
         public int crop_overlap;
-        /// <summary> 0: official (union of both global crops, flips not undone); 1: their intersection</summary>
+        /// <summary>0: official (union of both global crops, flips not undone); 1: their intersection</summary>
         public int local_reference;
-        /// <summary> 0: two crops with forced overlap (official); 1: the second lies in the first (paper, fig.
+        /// <summary>0: two crops with forced overlap (official); 1: the second lies in the first (paper, fig.
         /// 1)</summary>
         public int crop_pairing;
-        /// <summary> 1: turn photographs as their EXIF orientation says</summary>
+        /// <summary>1: turn photographs as their EXIF orientation says</summary>
         public int exif_turn;
         public float global_scale_min;
         public float global_scale_max;
@@ -241,18 +241,18 @@ namespace Udi
         public float local_scale_max;
         public float flip_probability;
         public float jitter_probability;
-        /// <summary> factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
         public float brightness;
-        /// <summary> factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
         public float contrast;
-        /// <summary> factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
         public float saturation;
-        /// <summary> factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
         public float hue;
         public float grayscale_probability;
-        /// <summary> branch A, taken half the time: blur alone; official 0.75</summary>
+        /// <summary>branch A, taken half the time: blur alone; official 0.75</summary>
         public float blur_probability_a;
-        /// <summary> branch B: blur, then solarize; official 0.1</summary>
+        /// <summary>branch B: blur, then solarize; official 0.1</summary>
         public float blur_probability_b;
         public float solarize_probability_b;
         public float blur_radius_min;
@@ -264,22 +264,22 @@ namespace Udi
     {
         public uint struct_size;
         public int batch_size;
-        /// <summary> threads; 0: one a core. The views do not depend on it</summary>
+        /// <summary>threads; 0: one a core. The views do not depend on it</summary>
         public int workers;
-        /// <summary> that images are brought to: 3, 1, or those of .npy arrays</summary>
+        /// <summary>that images are brought to: 3, 1, or those of .npy arrays</summary>
         public int channels;
-        /// <summary> this process's share: 0 of 1</summary>
+        /// <summary>this process's share: 0 of 1</summary>
         public int rank;
-        /// <summary> this process's share: 0 of 1</summary>
+        /// <summary>this process's share: 0 of 1</summary>
         public int world;
         public ulong seed;
-        /// <summary> of one image; larger ones count as bad</summary>
+        /// <summary>of one image; larger ones count as bad</summary>
         public ulong max_pixels;
-        /// <summary> of one image file</summary>
+        /// <summary>of one image file</summary>
         public ulong max_file_bytes;
-        /// <summary> tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder</summary>
+        /// <summary>tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder</summary>
         public ulong max_cache_bytes;
-        /// <summary> more unreadable images than this end the run with UDI_E_FORMAT</summary>
+        /// <summary>more unreadable images than this end the run with UDI_E_FORMAT</summary>
         public double max_bad_percent;
     }
 
@@ -287,51 +287,51 @@ namespace Udi
     public unsafe struct TrainConfig
     {
         public uint struct_size;
-        /// <summary> UDI_F32, or UDI_BF16 for activations over float32 weights</summary>
+        /// <summary>UDI_F32, or UDI_BF16 for activations over float32 weights</summary>
         public int precision;
         public int optimizer;
-        /// <summary> 0: logits (official); 1: probabilities (paper)</summary>
+        /// <summary>0: logits (official); 1: probabilities (paper)</summary>
         public int target_blend;
-        /// <summary> 0: mean of the levels (official); 1: their sum (paper)</summary>
+        /// <summary>0: mean of the levels (official); 1: their sum (paper)</summary>
         public int loss_reduction;
-        /// <summary> images worked on at once; 0: chosen for the device. Changes rounding only</summary>
+        /// <summary>images worked on at once; 0: chosen for the device. Changes rounding only</summary>
         public int micro_batch;
-        /// <summary> 0 of 1</summary>
+        /// <summary>0 of 1</summary>
         public int rank;
-        /// <summary> 0 of 1</summary>
+        /// <summary>0 of 1</summary>
         public int world;
         public long total_steps;
-        /// <summary> the teacher temperature moves once an epoch</summary>
+        /// <summary>the teacher temperature moves once an epoch</summary>
         public long steps_per_epoch;
-        /// <summary> linear, of lr</summary>
+        /// <summary>linear, of lr</summary>
         public long warmup_steps;
         public long freeze_last_layer_steps;
         public long teacher_temp_warmup_epochs;
-        /// <summary> of stochastic depth</summary>
+        /// <summary>of stochastic depth</summary>
         public ulong seed;
-        /// <summary> the peak itself, not scaled by the batch</summary>
+        /// <summary>the peak itself, not scaled by the batch</summary>
         public double lr;
-        /// <summary> the peak itself, not scaled by the batch</summary>
+        /// <summary>the peak itself, not scaled by the batch</summary>
         public double min_lr;
         public double weight_decay;
         public double weight_decay_end;
-        /// <summary> norm of each tensor's gradient; 0: no clipping</summary>
+        /// <summary>norm of each tensor's gradient; 0: no clipping</summary>
         public double clip_grad;
         public double momentum_teacher;
         public double momentum_teacher_end;
         public double student_temp;
         public double teacher_temp;
         public double warmup_teacher_temp;
-        /// <summary> share of the patches' mean in the target of cls_plus, 0..1</summary>
+        /// <summary>share of the patches' mean in the target of cls_plus, 0..1</summary>
         public double alpha;
         public double center_momentum;
-        /// <summary> AdamW</summary>
+        /// <summary>AdamW</summary>
         public double beta1;
-        /// <summary> AdamW</summary>
+        /// <summary>AdamW</summary>
         public double beta2;
-        /// <summary> AdamW</summary>
+        /// <summary>AdamW</summary>
         public double epsilon;
-        /// <summary> SGD and LARS</summary>
+        /// <summary>SGD and LARS</summary>
         public double sgd_momentum;
     }
 
@@ -340,14 +340,14 @@ namespace Udi
     {
         public uint struct_size;
         public int token;
-        /// <summary> counted from the end: 0 the last, 1 the one before, ...</summary>
+        /// <summary>counted from the end: 0 the last, 1 the one before, ...</summary>
         public int block;
-        /// <summary> this many blocks, ending with `block`, side by side in the last dimension (earliest
+        /// <summary>this many blocks, ending with `block`, side by side in the last dimension (earliest
         /// first)</summary>
         public int num_blocks;
-        /// <summary> 1: L2-normalise each row</summary>
+        /// <summary>1: L2-normalise each row</summary>
         public int normalize;
-        /// <summary> images at once; 0: chosen</summary>
+        /// <summary>images at once; 0: chosen</summary>
         public int batch_size;
     }
 
@@ -356,9 +356,9 @@ namespace Udi
     {
         public uint struct_size;
         public int source;
-        /// <summary> UDI_ATTENTION_SRS: the patch that asks</summary>
+        /// <summary>UDI_ATTENTION_SRS: the patch that asks</summary>
         public int patch_row;
-        /// <summary> UDI_ATTENTION_SRS: the patch that asks</summary>
+        /// <summary>UDI_ATTENTION_SRS: the patch that asks</summary>
         public int patch_col;
     }
 
@@ -367,36 +367,36 @@ namespace Udi
     {
         public uint struct_size;
         public int reserved;
-        /// <summary> of this step, from 0</summary>
+        /// <summary>of this step, from 0</summary>
         public long step;
         public double loss;
-        /// <summary> NaN where the model has none</summary>
+        /// <summary>NaN where the model has none</summary>
         public double global_cls;
-        /// <summary> NaN where the model has none</summary>
+        /// <summary>NaN where the model has none</summary>
         public double global_cls_plus;
-        /// <summary> NaN where the model has none</summary>
+        /// <summary>NaN where the model has none</summary>
         public double global_patch;
-        /// <summary> NaN where the model has none</summary>
+        /// <summary>NaN where the model has none</summary>
         public double local_cls;
-        /// <summary> NaN where the model has none</summary>
+        /// <summary>NaN where the model has none</summary>
         public double local_cls_plus;
         public double lr;
         public double weight_decay;
         public double momentum_teacher;
         public double teacher_temp;
-        /// <summary> over tensors, before clipping</summary>
+        /// <summary>over tensors, before clipping</summary>
         public double grad_norm_max;
-        /// <summary> over tensors, before clipping</summary>
+        /// <summary>over tensors, before clipping</summary>
         public double grad_norm_sum;
-        /// <summary> cls, cls_plus, patch, after the step</summary>
+        /// <summary>cls, cls_plus, patch, after the step</summary>
         public fixed double center_norm[3];
-        /// <summary> mean over the targets of cls, in nats</summary>
+        /// <summary>mean over the targets of cls, in nats</summary>
         public double teacher_entropy;
-        /// <summary> mean KL from target to student over the same rows</summary>
+        /// <summary>mean KL from target to student over the same rows</summary>
         public double kl;
-        /// <summary> of the SRS samples, those that fall into the other crop</summary>
+        /// <summary>of the SRS samples, those that fall into the other crop</summary>
         public double valid_share;
-        /// <summary> mean standard deviation, over the batch, of the L2-normalised cls tokens</summary>
+        /// <summary>mean standard deviation, over the batch, of the L2-normalised cls tokens</summary>
         public double feature_std;
     }
 
@@ -707,64 +707,64 @@ namespace Udi
         public const int UDI_SGD = 2;
         public const int UDI_LARS = 3;
 
-        /// <summary> UDI_VERSION_NUMBER of the library</summary>
+        /// <summary>UDI_VERSION_NUMBER of the library</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern uint udi_version();
 
-        /// <summary> "0.1.0"</summary>
+        /// <summary>"0.1.0"</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_version_string();
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern uint udi_abi_version();
 
-        /// <summary> Names what this header declares: 64 hex digits, the same for headers that differ in comments or
+        /// <summary>Names what this header declares: 64 hex digits, the same for headers that differ in comments or
         /// versions alone. Bindings compare it when they load.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_api_fingerprint();
 
-        /// <summary> JSON: version, abi, the LibTorch it was built for and where it looks for it</summary>
+        /// <summary>JSON: version, abi, the LibTorch it was built for and where it looks for it</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_build_info();
 
-        /// <summary> "UDI_E_SHAPE"; never NULL</summary>
+        /// <summary>"UDI_E_SHAPE"; never NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_status_name(int status);
 
-        /// <summary> Fills in the defaults: CPU, silent. struct_size: sizeof(udi_context_config). Ignores
+        /// <summary>Fills in the defaults: CPU, silent. struct_size: sizeof(udi_context_config). Ignores
         /// NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_config_init(ContextConfig* config, UIntPtr struct_size);
 
-        /// <summary> Opens LibTorch if no context did before, and the device. config NULL: the defaults.
+        /// <summary>Opens LibTorch if no context did before, and the device. config NULL: the defaults.
         /// UDI_E_NOT_FOUND: no LibTorch; UDI_E_VERSION: another one is loaded; UDI_E_DEVICE: no such device.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_context_create(ContextConfig* config, out ContextHandle @out, Error* error);
 
-        /// <summary> Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe
+        /// <summary>Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe
         /// in signal handlers.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_cancel(ContextHandle context);
 
-        /// <summary> Takes a cancel back, so that the context can be used again.</summary>
+        /// <summary>Takes a cancel back, so that the context can be used again.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_clear_cancel(ContextHandle context);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_free(IntPtr context);
 
-        /// <summary> Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base",
+        /// <summary>Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base",
         /// "vit_large". UDI_E_NOT_FOUND: another name.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_config_init(ModelConfig* config, UIntPtr struct_size,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string arch, Error* error);
 
-        /// <summary> A model with the official initialisation, drawn from seed.</summary>
+        /// <summary>A model with the official initialisation, drawn from seed.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_create(ContextHandle context, ModelConfig* config, ulong seed,
                 out ModelHandle @out, Error* error);
 
-        /// <summary> Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth,
+        /// <summary>Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth,
         /// DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and teacher,
         /// where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed
         /// in the log, the first in the error).</summary>
@@ -772,7 +772,7 @@ namespace Udi
         public static extern int udi_model_load(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 int role, out ModelHandle @out, Error* error);
 
-        /// <summary> Writes weights, configuration and preprocessing as one safetensors file, atomically.</summary>
+        /// <summary>Writes weights, configuration and preprocessing as one safetensors file, atomically.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_save(ModelHandle model, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 Error* error);
@@ -783,25 +783,25 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_get_info(ModelHandle model, ModelInfo* @out, Error* error);
 
-        /// <summary> The number of weight tensors; 0 for NULL.</summary>
+        /// <summary>The number of weight tensors; 0 for NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_model_param_count(ModelHandle model);
 
-        /// <summary> The official name of tensor `index`; lives as long as the model; NULL out of range.</summary>
+        /// <summary>The official name of tensor `index`; lives as long as the model; NULL out of range.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_model_param_name(ModelHandle model, long index);
 
-        /// <summary> A copy of a weight tensor.</summary>
+        /// <summary>A copy of a weight tensor.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_param_get(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, out TensorHandle @out, Error* error);
 
-        /// <summary> Overwrites a weight tensor; value: UDI_F32 of the same shape.</summary>
+        /// <summary>Overwrites a weight tensor; value: UDI_F32 of the same shape.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_param_set(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, Array* value, Error* error);
 
-        /// <summary> The evaluation transform that belongs to the weights: bicubic resize of the shorter side to
+        /// <summary>The evaluation transform that belongs to the weights: bicubic resize of the shorter side to
         /// resize_size, centre crop of image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit
         /// images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be decoded (its index is in the
         /// message).</summary>
@@ -809,15 +809,15 @@ namespace Udi
         public static extern int udi_model_prepare(ModelHandle model, Image* images, long count, out TensorHandle @out,
                 Error* error);
 
-        /// <summary> cls of the last block, not normalised. Ignores NULL.</summary>
+        /// <summary>cls of the last block, not normalised. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_extract_config_init(ExtractConfig* config, UIntPtr struct_size);
 
-        /// <summary> cls. Ignores NULL.</summary>
+        /// <summary>cls. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_attention_config_init(AttentionConfig* config, UIntPtr struct_size);
 
-        /// <summary> Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is
+        /// <summary>Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is
         /// normalised already; H and W multiples of patch_size, other than image_size through the official
         /// interpolation of the position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes
         /// at udi_token, last dimension times num_blocks.</summary>
@@ -825,7 +825,7 @@ namespace Udi
         public static extern int udi_model_extract(ModelHandle model, Array* images, int layout, ExtractConfig* config,
                 out TensorHandle @out, Error* error);
 
-        /// <summary> Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class
+        /// <summary>Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class
         /// tokens as keys are left out, so a map sums to less than 1.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_attention(ModelHandle model, Array* images, int layout,
@@ -834,7 +834,7 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_model_free(IntPtr model);
 
-        /// <summary> The tensor's own memory: out is valid as long as the tensor. Set out-&gt;struct_size
+        /// <summary>The tensor's own memory: out is valid as long as the tensor. Set out-&gt;struct_size
         /// first.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_tensor_view(TensorHandle tensor, Array* @out, Error* error);
@@ -842,17 +842,17 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_tensor_free(IntPtr tensor);
 
-        /// <summary> The official augmentation. Ignores NULL.</summary>
+        /// <summary>The official augmentation. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_view_config_init(ViewConfig* config, UIntPtr struct_size);
 
-        /// <summary> Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch,
+        /// <summary>Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch,
         /// first_sample + i) alone.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_create(ContextHandle context, ViewConfig* config, Image* images, long count,
                 ulong seed, long epoch, long first_sample, out ViewsHandle @out, Error* error);
 
-        /// <summary> The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL
+        /// <summary>The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL
         /// for none; UDI_U8, or UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its
         /// image, 0..1, the two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N]
         /// and [B, n] over tokens, the same count in every row.</summary>
@@ -861,26 +861,26 @@ namespace Udi
                 Array* local, Array* coords, Array* sample_global, Array* sample_local, out ViewsHandle @out,
                 Error* error);
 
-        /// <summary> The number of images; 0 for NULL.</summary>
+        /// <summary>The number of images; 0 for NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_views_count(ViewsHandle views);
 
-        /// <summary> A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l].</summary>
+        /// <summary>A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l].</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_crops(ViewsHandle views, int global, out TensorHandle @out, Error* error);
 
-        /// <summary> A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4].</summary>
+        /// <summary>A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4].</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_coords(ViewsHandle views, out TensorHandle @out, Error* error);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_views_free(IntPtr views);
 
-        /// <summary> Batch 128, limits on. Ignores NULL.</summary>
+        /// <summary>Batch 128, limits on. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_loader_config_init(LoaderConfig* config, UIntPtr struct_size);
 
-        /// <summary> path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of
+        /// <summary>path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of
         /// those. Images are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped.
         /// UDI_E_NOT_FOUND: no image there.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
@@ -888,41 +888,41 @@ namespace Udi
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, ViewConfig* views, LoaderConfig* config,
                 out LoaderHandle @out, Error* error);
 
-        /// <summary> found; 0 for NULL</summary>
+        /// <summary>found; 0 for NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_loader_images(LoaderHandle loader);
 
-        /// <summary> batches an epoch; 0 for NULL</summary>
+        /// <summary>batches an epoch; 0 for NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_loader_steps_per_epoch(LoaderHandle loader);
 
-        /// <summary> The next batch; epochs follow each other without end.</summary>
+        /// <summary>The next batch; epochs follow each other without end.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_loader_next(LoaderHandle loader, out ViewsHandle @out, Error* error);
 
-        /// <summary> The position: batches given out since the start of training.</summary>
+        /// <summary>The position: batches given out since the start of training.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_loader_position(LoaderHandle loader);
 
-        /// <summary> Continue as if `position` batches had been given out.</summary>
+        /// <summary>Continue as if `position` batches had been given out.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_loader_seek(LoaderHandle loader, long position, Error* error);
 
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_loader_free(IntPtr loader);
 
-        /// <summary> The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for
+        /// <summary>The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for
         /// 256 images a step. For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and
         /// freeze_last_layer_steps. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_train_config_init(TrainConfig* config, UIntPtr struct_size);
 
-        /// <summary> Student and teacher start as copies of model.</summary>
+        /// <summary>Student and teacher start as copies of model.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig* config,
                 out TrainerHandle @out, Error* error);
 
-        /// <summary> One optimisation step over all images of views[0..count): teacher, targets, student, loss,
+        /// <summary>One optimisation step over all images of views[0..count): teacher, targets, student, loss,
         /// gradients, per-tensor clipping, update, teacher average, centers. Several views equal one batch of all their
         /// images. stats may be NULL. UDI_E_NONFINITE: the loss is not finite, nothing moved; UDI_E_CANCELLED: nothing
         /// moved.</summary>
@@ -930,21 +930,21 @@ namespace Udi
         public static extern int udi_trainer_step(TrainerHandle trainer, IntPtr[] views, long count, StepStats* stats,
                 Error* error);
 
-        /// <summary> Steps done.</summary>
+        /// <summary>Steps done.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_trainer_steps(TrainerHandle trainer);
 
-        /// <summary> A copy of the student's or the teacher's weights as they are now.</summary>
+        /// <summary>A copy of the student's or the teacher's weights as they are now.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_model(TrainerHandle trainer, int role, out ModelHandle @out, Error* error);
 
-        /// <summary> Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes
+        /// <summary>Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes
         /// along; may be NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, Error* error);
 
-        /// <summary> The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its
+        /// <summary>The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its
         /// saved position.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_load(ContextHandle context,
@@ -954,13 +954,13 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_trainer_free(IntPtr trainer);
 
-        /// <summary> JSON that lists every job and its options (name, type, default, range, help). Static.</summary>
+        /// <summary>JSON that lists every job and its options (name, type, default, range, help). Static.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_job_schema();
 
-        /// <summary> Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options;
-        /// unknown or misfit ones are UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL,
-        /// gets a JSON object: free it with udi_string_free.</summary>
+        /// <summary>Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown
+        /// or misfit ones are UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, gets a JSON
+        /// object: free it with udi_string_free.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_job_run(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string name,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string config_json, ProgressFn progress, IntPtr user,

@@ -11,7 +11,7 @@ SCALARS = {"int32": "int", "uint32": "int", "int64": "long", "uint64": "long", "
 
 
 def comment(doc, indent):
-    return markup(doc, indent, "/**", " *", " */")
+    return markup(doc, indent, "/** ", " *", " */")
 
 
 TOP = f"""// {NOTE}

@@ -27,6 +27,6 @@ def markup(doc, indent, begin, mark, end, width=120):
     """The doc between tags, for compilers that read documentation out of comments; nothing for no doc."""
     if not doc:
         return ""
-    text = f"{begin} {html.escape(doc, quote=False)}{end}".replace("\n\n", " ")
+    text = f"{begin}{html.escape(doc, quote=False)}{end}".replace("\n\n", " ")
     return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=f"{indent}{mark} ",
                          break_long_words=False, break_on_hyphens=False) + "\n"

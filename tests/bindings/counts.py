@@ -2,7 +2,6 @@
 
 Usage: counts.py SOURCE_FOLDER libudi.so
 """
-import ctypes
 import json
 import pathlib
 import re
@@ -40,18 +39,17 @@ for place, names in places.items():
 bad = [f"{place}: missing {sorted(wanted - names)}, unexpected {sorted(names - wanted)}"
        for place, names in places.items() if names != wanted]
 
-loaded = ctypes.CDLL(library)
-loaded.udi_api_fingerprint.restype = ctypes.c_char_p
+fingerprint = header.fingerprint(text)
 fingerprints = {
-    "include/udi.h": header.fingerprint(text),
-    "libudi.so": loaded.udi_api_fingerprint().decode(),
+    "include/udi.h": fingerprint,
+    "libudi.so": fingerprint if fingerprint.encode() in pathlib.Path(library).read_bytes() else "another",
     "bindings/udi.api.json": json.loads((source / "bindings/udi.api.json").read_text())["fingerprint"],
 }
 for path in ("bindings/lua/udi_raw.lua", "bindings/rust/src/sys.rs", "bindings/go/layout.go", java,
              "bindings/csharp/Native.cs"):
     fingerprints[path] = "".join(found(path, r'"([0-9a-f]{64})"'))
-bad += [f"{place}: fingerprint {value}, not {fingerprints['include/udi.h']}"
-        for place, value in fingerprints.items() if value != fingerprints["include/udi.h"]]
+bad += [f"{place}: fingerprint {value}, not {fingerprint}"
+        for place, value in fingerprints.items() if value != fingerprint]
 if bad:
     sys.exit("\n".join(bad) + "\nRun bindings/generate and commit the result, or mend the place by hand.")
-print(f"fingerprint {fingerprints['include/udi.h'][:12]} in {len(fingerprints)} places")
+print(f"fingerprint {fingerprint[:12]} in {len(fingerprints)} places")
