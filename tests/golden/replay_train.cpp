@@ -27,11 +27,11 @@ Views read_batch(const SafetensorsFile& file, const std::string& prefix, int64_t
     views.local_crops = local->shape.at(0);
     views.local_size = local->shape.at(4);
     views.local = values<uint8_t>(file, prefix + "local_u8");
+    views.sample_local = values<uint8_t>(file, prefix + "sample_local");
   }
   views.patch_size = patch_size;
   views.coords = values<float>(file, prefix + "coords");
   views.sample_global = values<uint8_t>(file, prefix + "sample_global");
-  views.sample_local = values<uint8_t>(file, prefix + "sample_local");
   for (int64_t i = 0; i < views.batch; ++i) views.sample.push_back(i);
   views.maps =
       make_sample_maps(views.batch, views.local_crops, views.global_size / patch_size, views.local_size / patch_size,
