@@ -28,6 +28,7 @@ Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits,
   check(kind != FileKind::kOther, UDI_E_FORMAT, "the file is no JPEG, PNG or .npy (by its first bytes)");
   if (kind == FileKind::kNpy) return decode_npy(data, size, limits, channels);
 
+  if (channels == 0) channels = 3;
   check(channels == 1 || channels == 3, UDI_E_FORMAT, "a JPEG or PNG gives 1 or 3 channels, ", channels, " are wanted");
   Image image =
       kind == FileKind::kJpeg ? decode_jpeg(data, size, limits, channels) : decode_png(data, size, limits, channels);

@@ -98,16 +98,25 @@ Json inspect_weights(const std::string& path, const ImportOptions& options, bool
   }
 }
 
+// An array is an image, [H, W] or [H, W, C], or rows of features, which extract writes as float32 beside their names.
 Json inspect_npy(const std::string& path) {
   const MappedFile file(path);
   const NpyHeader header = parse_npy_header(path, file.data(), file.size());
-  return {{"path", path}, {"kind", "features"}, {"type", "F32"}, {"shape", header.shape}, {"bytes", file.size()}};
+  const auto& shape = header.shape;
+  const bool features =
+      header.dtype == UDI_F32 && (shape.size() < 3 || shape.back() > 16 || std::filesystem::exists(paths_file(path)));
+  Json result = {{"path", path}, {"kind", features ? "features" : "image"}};
+  result["type"] = dtype_name(header.dtype);
+  result["shape"] = shape;
+  result["bytes"] = file.size();
+  if (!features) result["channels"] = shape.size() == 3 ? shape[2] : 1;
+  return result;
 }
 
 // ---- Images --------------------------------------------------------------------------------------------------------
 
 struct Found {
-  int height = 0, width = 0;
+  int height = 0, width = 0, channels = 0;
   FileKind kind = FileKind::kOther;
   uint64_t bytes = 0;
   std::string error;
@@ -125,9 +134,10 @@ class LookAtImages : public WorkerPool::Task {
       source_.read(first_ + item, bytes);
       entry.bytes = bytes.size();
       entry.kind = file_kind(bytes.data(), bytes.size());
-      const Image image = decode_image(bytes.data(), bytes.size(), limits_, 3);
+      const Image image = decode_image(bytes.data(), bytes.size(), limits_, 0);
       entry.height = image.height;
       entry.width = image.width;
+      entry.channels = image.channels;
     } catch (const Error& error) {
       if (!is_bad_file(error)) throw;
       entry.error = error.message;
@@ -166,7 +176,7 @@ Json spread(std::vector<int> values) {
 
 void write_decoded(const JobHost& host, const ImageSource& source, const JobConfig& config, Json* result) {
   const auto all = look_at_all(host, source, config);
-  std::vector<int> heights, widths;
+  std::vector<int> heights, widths, channels;  // channels: of arrays; the rest is gray or RGB as one wishes
   std::map<FileKind, int64_t> kinds;
   uint64_t bytes = 0;
   int64_t bad = 0;
@@ -180,6 +190,7 @@ void write_decoded(const JobHost& host, const ImageSource& source, const JobConf
     }
     heights.push_back(all[i].height);
     widths.push_back(all[i].width);
+    if (all[i].kind == FileKind::kNpy) channels.push_back(all[i].channels);
     ++kinds[all[i].kind];
   }
   (*result)["bytes"] = bytes;
@@ -189,6 +200,7 @@ void write_decoded(const JobHost& host, const ImageSource& source, const JobConf
   (*result)["bad_images"] = bad;
   (*result)["height"] = spread(heights);
   (*result)["width"] = spread(widths);
+  if (!channels.empty()) (*result)["npy_channels"] = spread(channels);
   if (bad > 0) (*result)["bad"] = list;
 }
 

@@ -103,37 +103,21 @@ void RowWriter::finish() {
 }
 
 NpyHeader parse_npy_header(const std::string& name, const uint8_t* data, size_t size) {
-  const auto bad = [&](const std::string& what) { fail(UDI_E_FORMAT, name, ": ", what); };
-  if (size < 12 || std::memcmp(data, kNpyMagic, 6) != 0) bad("not an .npy file");
-  const int version = data[6];
-  if (version < 1 || version > 2) bad(text(".npy version ", version, " is neither 1 nor 2"));
-  const size_t start = version == 1 ? 10 : 12;
-  size_t length = data[8] | size_t(data[9]) << 8;
-  if (version == 2) length |= size_t(data[10]) << 16 | size_t(data[11]) << 24;
-  if (length > size - start || length > (1u << 20)) bad("the header is longer than the file or 1 MiB");
-  const std::string head(reinterpret_cast<const char*>(data) + start, length);
-  if (head.find("'descr': '<f4'") == std::string::npos) bad("values are not little-endian float32 ('<f4')");
-  if (head.find("'fortran_order': False") == std::string::npos) bad("values are not in C order");
-  const size_t key = head.find("'shape': (");
-  if (key == std::string::npos) bad("the header has no shape");
-  NpyHeader result;
-  result.offset = start + length;
-  const char* at = head.c_str() + key + 10;
-  uint64_t elements = 1;
-  while (*at != ')') {
-    char* end = nullptr;
-    const long long extent = std::strtoll(at, &end, 10);
-    if (end == at || extent < 0 || result.shape.size() == 8) bad("the shape in the header is not readable");
-    if (extent != 0 && elements > size / uint64_t(extent)) bad("the shape in the header is larger than the file");
-    elements *= uint64_t(extent);
-    result.shape.push_back(extent);
-    for (at = end; *at == ',' || *at == ' ';) ++at;
+  try {
+    const NpyHeader header = read_npy_header(data, size);
+    check(header.shape.size() <= 8, UDI_E_FORMAT, "the .npy file has ", header.shape.size(),
+          " dimensions, at most 8 can be");
+    uint64_t bytes = header.dtype == UDI_U8 ? 1 : header.dtype == UDI_U16 ? 2 : 4;
+    for (const int64_t extent : header.shape) {
+      check(extent == 0 || bytes <= size / uint64_t(extent), UDI_E_FORMAT, "the .npy file is smaller than its shape");
+      bytes *= uint64_t(extent);
+    }
+    check(bytes == size - header.offset, UDI_E_FORMAT, "the .npy file says that it holds ", bytes,
+          " bytes of values, but has ", size - header.offset);
+    return header;
+  } catch (const Error& error) {
+    fail(error.status, name, ": ", error.message);
   }
-  const uint64_t there = size - result.offset;
-  if (elements * sizeof(float) != there) {
-    bad(text("the shape in the header needs ", elements * sizeof(float), " bytes, the file has ", there));
-  }
-  return result;
 }
 
 namespace {
@@ -155,6 +139,8 @@ Rows read_rows(const std::string& path) {
   if (ends_with(path, ".npy")) {
     const MappedFile file(path);
     const NpyHeader header = parse_npy_header(path, file.data(), file.size());
+    check(header.dtype == UDI_F32, UDI_E_FORMAT, path, ": features are float32, these values are ",
+          dtype_name(header.dtype));
     return as_rows(path, header.shape, file.data() + header.offset);
   }
   const SafetensorsFile file(path);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "image/npy.h"
+
 namespace udi {
 
 class RowWriter {
@@ -47,11 +49,8 @@ struct Rows {
 };
 Rows read_rows(const std::string& path);
 
-// .npy of little-endian float32, version 1 or 2, C order: shape and where the values start. UDI_E_FORMAT.
-struct NpyHeader {
-  std::vector<int64_t> shape;
-  size_t offset = 0;
-};
+// Of a whole .npy file in memory, called `name`: at most 8 dimensions, the values all there and nothing behind them.
+// UDI_E_FORMAT.
 NpyHeader parse_npy_header(const std::string& name, const uint8_t* data, size_t size);
 
 }  // namespace udi

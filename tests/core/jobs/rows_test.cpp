@@ -98,6 +98,7 @@ TEST(Rows, HostileNpyHeadersAreErrors) {
             (std::vector<int64_t>{2, 3}));
   const char* hostile[] = {
       "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }",
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }",
       "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -3), }",
