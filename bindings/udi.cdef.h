@@ -132,6 +132,7 @@ typedef struct udi_model_config {
   float mlp_ratio;
   float mean[16];
   float std[16];
+  int32_t exif_turn;
 } udi_model_config;
 
 typedef struct udi_view_config {
@@ -167,6 +168,7 @@ typedef struct udi_loader_config {
   uint64_t max_file_bytes;
   uint64_t max_cache_bytes;
   double max_bad_percent;
+  const char *cache_dir;
 } udi_loader_config;
 
 typedef struct udi_train_config {

@@ -183,6 +183,7 @@ typedef struct udi_model_config {
   float mlp_ratio;             /* hidden width of a block's MLP / embed_dim */
   float mean[16];              /* a channel, of values 0..1 */
   float std[16];
+  int32_t exif_turn;           /* evaluation: 1: photographs are turned as their EXIF orientation says; official 0 */
 } udi_model_config;
 
 /* The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the image's area. */
@@ -217,8 +218,10 @@ typedef struct udi_loader_config {
   uint64_t seed;
   uint64_t max_pixels;     /* of one image; larger ones count as bad */
   uint64_t max_file_bytes; /* of one image file */
-  uint64_t max_cache_bytes; /* tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder */
+  uint64_t max_cache_bytes; /* tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir */
   double max_bad_percent;  /* more unreadable images than this end the run with UDI_E_FORMAT */
+  const char *cache_dir;   /* an existing folder; the disk has its room back when the loader is freed, and after a crash.
+                            * NULL: $TMPDIR, or else /tmp. Borrowed for the call that opens the loader */
 } udi_loader_config;
 
 typedef struct udi_train_config {
@@ -347,9 +350,9 @@ UDI_API UDI_CHECK udi_status udi_model_param_get(const udi_model *model, const c
 UDI_API UDI_CHECK udi_status udi_model_param_set(udi_model *model, const char *name, const udi_array *value,
                                                  udi_error *error);
 
-/* The evaluation transform that belongs to the weights: bicubic resize of the shorter side to resize_size, centre crop of
- * image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1).
- * UDI_E_FORMAT: an image cannot be decoded (its index is in the message). */
+/* The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is 1, bicubic resize of
+ * the shorter side to resize_size, centre crop of image_size. out: [count, channels, image_size, image_size], UDI_U8 for
+ * 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be decoded (its index is in the message). */
 UDI_API UDI_CHECK udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count,
                                                udi_tensor **out, udi_error *error);
 

@@ -207,6 +207,8 @@ namespace Udi
         /// <summary>a channel, of values 0..1</summary>
         public fixed float mean[16];
         public fixed float std[16];
+        /// <summary>evaluation: 1: photographs are turned as their EXIF orientation says; official 0</summary>
+        public int exif_turn;
     }
 
     /// <summary>The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the
@@ -277,10 +279,13 @@ namespace Udi
         public ulong max_pixels;
         /// <summary>of one image file</summary>
         public ulong max_file_bytes;
-        /// <summary>tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder</summary>
+        /// <summary>tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir</summary>
         public ulong max_cache_bytes;
         /// <summary>more unreadable images than this end the run with UDI_E_FORMAT</summary>
         public double max_bad_percent;
+        /// <summary>an existing folder; the disk has its room back when the loader is freed, and after a crash. NULL:
+        /// $TMPDIR, or else /tmp. Borrowed for the call that opens the loader</summary>
+        public IntPtr cache_dir;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -485,7 +490,7 @@ namespace Udi
             }
             {
                 ModelConfig value;
-                Expect("ModelConfig", sizeof(ModelConfig), 200);
+                Expect("ModelConfig", sizeof(ModelConfig), 204);
                 Expect("ModelConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("ModelConfig.image_size", (byte*)&value.image_size - (byte*)&value, 4);
                 Expect("ModelConfig.patch_size", (byte*)&value.patch_size - (byte*)&value, 8);
@@ -506,6 +511,7 @@ namespace Udi
                 Expect("ModelConfig.mlp_ratio", (byte*)&value.mlp_ratio - (byte*)&value, 68);
                 Expect("ModelConfig.mean", (byte*)value.mean - (byte*)&value, 72);
                 Expect("ModelConfig.std", (byte*)value.std - (byte*)&value, 136);
+                Expect("ModelConfig.exif_turn", (byte*)&value.exif_turn - (byte*)&value, 200);
             }
             {
                 ViewConfig value;
@@ -540,7 +546,7 @@ namespace Udi
             }
             {
                 LoaderConfig value;
-                Expect("LoaderConfig", sizeof(LoaderConfig), 64);
+                Expect("LoaderConfig", sizeof(LoaderConfig), 72);
                 Expect("LoaderConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("LoaderConfig.batch_size", (byte*)&value.batch_size - (byte*)&value, 4);
                 Expect("LoaderConfig.workers", (byte*)&value.workers - (byte*)&value, 8);
@@ -552,6 +558,7 @@ namespace Udi
                 Expect("LoaderConfig.max_file_bytes", (byte*)&value.max_file_bytes - (byte*)&value, 40);
                 Expect("LoaderConfig.max_cache_bytes", (byte*)&value.max_cache_bytes - (byte*)&value, 48);
                 Expect("LoaderConfig.max_bad_percent", (byte*)&value.max_bad_percent - (byte*)&value, 56);
+                Expect("LoaderConfig.cache_dir", (byte*)&value.cache_dir - (byte*)&value, 64);
             }
             {
                 TrainConfig value;
@@ -654,7 +661,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "0807510b6931dd2a76d62d476121efba377824790841718b855635d93caa222f", 1000, 0);
+            "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f", 1000, 0);
 
         static Native()
         {
@@ -801,10 +808,10 @@ namespace Udi
         public static extern int udi_model_param_set(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, Array* value, Error* error);
 
-        /// <summary>The evaluation transform that belongs to the weights: bicubic resize of the shorter side to
-        /// resize_size, centre crop of image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit
-        /// images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be decoded (its index is in the
-        /// message).</summary>
+        /// <summary>The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is
+        /// 1, bicubic resize of the shorter side to resize_size, centre crop of image_size. out: [count, channels,
+        /// image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be
+        /// decoded (its index is in the message).</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_prepare(ModelHandle model, Image* images, long count, out TensorHandle @out,
                 Error* error);

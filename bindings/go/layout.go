@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "0807510b6931dd2a76d62d476121efba377824790841718b855635d93caa222f"
+	apiFingerprint = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f"
 	apiVersion     = 1000
 	apiABI         = 0
 )
@@ -57,7 +57,7 @@ func layout() []layoutRow {
 		{"udi_context_config.log_level", unsafe.Offsetof(C.udi_context_config{}.log_level), 20},
 		{"udi_context_config.log", unsafe.Offsetof(C.udi_context_config{}.log), 24},
 		{"udi_context_config.log_user", unsafe.Offsetof(C.udi_context_config{}.log_user), 32},
-		{"udi_model_config", unsafe.Sizeof(C.udi_model_config{}), 200},
+		{"udi_model_config", unsafe.Sizeof(C.udi_model_config{}), 204},
 		{"udi_model_config.struct_size", unsafe.Offsetof(C.udi_model_config{}.struct_size), 0},
 		{"udi_model_config.image_size", unsafe.Offsetof(C.udi_model_config{}.image_size), 4},
 		{"udi_model_config.patch_size", unsafe.Offsetof(C.udi_model_config{}.patch_size), 8},
@@ -78,6 +78,7 @@ func layout() []layoutRow {
 		{"udi_model_config.mlp_ratio", unsafe.Offsetof(C.udi_model_config{}.mlp_ratio), 68},
 		{"udi_model_config.mean", unsafe.Offsetof(C.udi_model_config{}.mean), 72},
 		{"udi_model_config.std", unsafe.Offsetof(C.udi_model_config{}.std), 136},
+		{"udi_model_config.exif_turn", unsafe.Offsetof(C.udi_model_config{}.exif_turn), 200},
 		{"udi_view_config", unsafe.Sizeof(C.udi_view_config{}), 108},
 		{"udi_view_config.struct_size", unsafe.Offsetof(C.udi_view_config{}.struct_size), 0},
 		{"udi_view_config.global_size", unsafe.Offsetof(C.udi_view_config{}.global_size), 4},
@@ -106,7 +107,7 @@ func layout() []layoutRow {
 		{"udi_view_config.solarize_probability_b", unsafe.Offsetof(C.udi_view_config{}.solarize_probability_b), 96},
 		{"udi_view_config.blur_radius_min", unsafe.Offsetof(C.udi_view_config{}.blur_radius_min), 100},
 		{"udi_view_config.blur_radius_max", unsafe.Offsetof(C.udi_view_config{}.blur_radius_max), 104},
-		{"udi_loader_config", unsafe.Sizeof(C.udi_loader_config{}), 64},
+		{"udi_loader_config", unsafe.Sizeof(C.udi_loader_config{}), 72},
 		{"udi_loader_config.struct_size", unsafe.Offsetof(C.udi_loader_config{}.struct_size), 0},
 		{"udi_loader_config.batch_size", unsafe.Offsetof(C.udi_loader_config{}.batch_size), 4},
 		{"udi_loader_config.workers", unsafe.Offsetof(C.udi_loader_config{}.workers), 8},
@@ -118,6 +119,7 @@ func layout() []layoutRow {
 		{"udi_loader_config.max_file_bytes", unsafe.Offsetof(C.udi_loader_config{}.max_file_bytes), 40},
 		{"udi_loader_config.max_cache_bytes", unsafe.Offsetof(C.udi_loader_config{}.max_cache_bytes), 48},
 		{"udi_loader_config.max_bad_percent", unsafe.Offsetof(C.udi_loader_config{}.max_bad_percent), 56},
+		{"udi_loader_config.cache_dir", unsafe.Offsetof(C.udi_loader_config{}.cache_dir), 64},
 		{"udi_train_config", unsafe.Sizeof(C.udi_train_config{}), 208},
 		{"udi_train_config.struct_size", unsafe.Offsetof(C.udi_train_config{}.struct_size), 0},
 		{"udi_train_config.precision", unsafe.Offsetof(C.udi_train_config{}.precision), 4},

@@ -22,6 +22,8 @@ udi_status udi_loader_open(udi_context* context, const char* path, const udi_vie
     ImageSource::Options options;
     options.max_file_bytes = settings.max_file_bytes;
     options.max_cache_bytes = settings.max_cache_bytes;
+    if (settings.cache_dir) options.cache_dir = settings.cache_dir;
+    settings.cache_dir = nullptr;  // the caller's
     *out =
         new udi_loader{context->context, Loader(ImageSource::open(path, options, host), view_config, settings, host)};
   });

@@ -153,7 +153,7 @@ udi_status udi_model_prepare(const udi_model* model, const udi_image* images, in
     std::vector<at::Tensor> prepared(static_cast<size_t>(count));
     std::vector<Resizer> resizers(size_t(model->context->workers().workers()));
     for_each_image(*model->context, count, [&](int64_t i, int worker) {
-      const Image image = list.read(i, config.channels, false);
+      const Image image = list.read(i, config.channels, config.exif_turn != 0);
       const at::ScalarType dtype = image.dtype == UDI_U8 ? at::kByte : at::kFloat;
       at::Tensor& done = prepared[size_t(i)];
       done = at::empty({config.channels, config.image_size, config.image_size}, at::TensorOptions().dtype(dtype));

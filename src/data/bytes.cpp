@@ -28,23 +28,38 @@ FileBytes::FileBytes(const std::string& path) : path_(path) {
 
 FileBytes::~FileBytes() { ::close(fd_); }
 
-void FileBytes::read(uint64_t offset, void* to, size_t size) const {
+void FileBytes::read(uint64_t offset, void* to, size_t size) const { read_at(fd_, path_, offset, to, size); }
+
+void read_at(int fd, const std::string& what, uint64_t offset, void* to, size_t size) {
   auto* at = static_cast<char*>(to);
   while (size > 0) {
-    const ssize_t got = ::pread(fd_, at, size, off_t(offset));
+    const ssize_t got = ::pread(fd, at, size, off_t(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_errno(path_, ": cannot be read");
-    if (got == 0) fail(UDI_E_FORMAT, path_, ": ends at byte ", offset, ", ", size, " bytes too early");
+    if (got < 0) fail_errno(what, ": cannot be read");
+    if (got == 0) fail(UDI_E_FORMAT, what, ": ends at byte ", offset, ", ", size, " bytes too early");
     at += got;
     offset += uint64_t(got);
     size -= size_t(got);
   }
 }
 
+namespace {
+
+void check_range(uint64_t offset, size_t size, uint64_t there) {
+  check(offset <= there && size <= there - offset, UDI_E_FORMAT, "bytes ", offset, " to ", offset + size,
+        " are asked for, there are ", there);
+}
+
+}  // namespace
+
 void MemoryBytes::read(uint64_t offset, void* to, size_t size) const {
-  check(offset <= size_ && size <= size_ - offset, UDI_E_FORMAT, "bytes ", offset, " to ", offset + size,
-        " are asked for, there are ", size_);
+  check_range(offset, size, size_);
   if (size > 0) std::memcpy(to, data_ + offset, size);
+}
+
+void PartOfBytes::read(uint64_t offset, void* to, size_t size) const {
+  check_range(offset, size, size_);
+  whole_.read(begin_ + offset, to, size);
 }
 
 }  // namespace udi

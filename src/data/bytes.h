@@ -33,6 +33,9 @@ class FileBytes : public Bytes {
   uint64_t size_ = 0;
 };
 
+// All of [offset, offset + size) of an open file; what: its name in messages. UDI_E_FORMAT: it ends before; UDI_E_IO.
+void read_at(int fd, const std::string& what, uint64_t offset, void* to, size_t size);
+
 // Borrows the memory.
 class MemoryBytes : public Bytes {
  public:
@@ -43,6 +46,18 @@ class MemoryBytes : public Bytes {
  private:
   const uint8_t* data_;
   uint64_t size_;
+};
+
+// Bytes [begin, begin + size) of others, which it borrows.
+class PartOfBytes : public Bytes {
+ public:
+  PartOfBytes(const Bytes& whole, uint64_t begin, uint64_t size) : whole_(whole), begin_(begin), size_(size) {}
+  uint64_t size() const override { return size_; }
+  void read(uint64_t offset, void* to, size_t size) const override;
+
+ private:
+  const Bytes& whole_;
+  const uint64_t begin_, size_;
 };
 
 }  // namespace udi

@@ -1,16 +1,10 @@
 #include "data/gzip.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
-#include <functional>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "data/bytes.h"
 #include "data/tar.h"
 
@@ -72,46 +66,6 @@ class GzipReader {
   bool ended_ = false;
 };
 
-// The name of the unpacked archive changes with the packed one's place, size and time, so that a stale copy is never
-// used.
-std::string cache_name(const std::string& path, const std::string& cache_folder) {
-  std::error_code ignored;
-  const std::filesystem::path full = std::filesystem::weakly_canonical(path, ignored);
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) fail_errno(path, ": cannot be examined");
-  const std::string identity =
-      text(full.string(), '\n', info.st_size, '\n', info.st_mtim.tv_sec, '\n', info.st_mtim.tv_nsec);
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char c : identity) hash = (hash ^ uint8_t(c)) * 0x100000001b3;
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
-  return (std::filesystem::path(cache_folder) / (full.stem().stem().string() + "-" + digits + ".tar")).string();
-}
-
-// A copy that another user left there is not ours to trust.
-bool is_own_file(const std::string& path) {
-  struct stat info {};
-  return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid();
-}
-
-void write_cache(const std::string& cache, const std::vector<uint8_t>& begun, GzipReader& reader) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(cache).parent_path(), error);
-  check(!error, UDI_E_IO, cache, ": its folder cannot be made: ", error.message());
-  const std::string mine = text(cache, ".", ::gettid());  // several processes or threads may unpack the same archive
-  write_atomically(mine, [&](const Append& append) {
-    append(begun.data(), begun.size());
-    std::vector<uint8_t> piece(4 * kPiece);
-    while (const size_t got = reader.read(piece.data(), piece.size())) append(piece.data(), got);
-  });
-  if (::rename(mine.c_str(), cache.c_str()) != 0) {
-    const int code = errno;
-    ::unlink(mine.c_str());
-    errno = code;
-    fail_errno(cache, ": cannot be written");
-  }
-}
-
 }  // namespace
 
 bool is_gzip(const std::string& path) {
@@ -122,18 +76,10 @@ bool is_gzip(const std::string& path) {
   return begin[0] == 0x1f && begin[1] == 0x8b;
 }
 
-Unpacked unpack_gzip(const std::string& path, uint64_t memory_limit, const std::string& cache_folder,
-                     const Host& host) {
-  Unpacked unpacked;
-  const std::string cache = cache_name(path, cache_folder);
-  if (is_own_file(cache)) {
-    host.log(UDI_LOG_INFO, path, ": unpacked before as ", cache);
-    unpacked.file = cache;
-    return unpacked;
-  }
+std::vector<uint8_t> unpack_gzip(const std::string& path, uint64_t memory_limit,
+                                 const std::function<CacheFile&()>& cache, const Host& host) {
   GzipReader reader(path, host);
-  std::vector<uint8_t>& memory = unpacked.memory;
-  memory.resize(kTarBlock);
+  std::vector<uint8_t> memory(kTarBlock);
   memory.resize(reader.read(memory.data(), memory.size()));
   // Seen before the rest is unpacked: a file of zeros packs a thousand to one.
   check(memory.size() == kTarBlock && is_tar_header(memory.data()), UDI_E_FORMAT, path, ": holds no tar archive");
@@ -145,14 +91,17 @@ Unpacked unpack_gzip(const std::string& path, uint64_t memory_limit, const std::
     memory.resize(before + got);
     if (got == 0 && memory.size() <= memory_limit) {
       host.log(UDI_LOG_INFO, path, ": unpacked into memory, ", memory.size(), " bytes");
-      return unpacked;
+      return memory;
     }
   }
-  write_cache(cache, memory, reader);
-  memory = {};
-  host.log(UDI_LOG_INFO, path, ": more than ", memory_limit, " bytes, unpacked as ", cache);
-  unpacked.file = cache;
-  return unpacked;
+  CacheFile& file = cache();
+  const uint64_t begin = file.size();
+  file.append(memory.data(), memory.size());
+  memory.resize(4 * kPiece);
+  while (const size_t got = reader.read(memory.data(), memory.size())) file.append(memory.data(), got);
+  host.log(UDI_LOG_INFO, path, ": unpacked into ", file.folder(), ", ", file.size() - begin,
+           " bytes, until this is done; once unpacked by gunzip it opens faster");
+  return {};
 }
 
 }  // namespace udi

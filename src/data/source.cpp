@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/bytes.h"
+#include "data/cache.h"
 #include "data/folder.h"
 #include "data/gzip.h"
 #include "data/tar.h"
@@ -50,6 +51,14 @@ size_t common_folder(std::string_view a, std::string_view b) {
   const size_t length = std::min(a.size(), b.size());
   const size_t same = size_t(std::mismatch(a.begin(), a.begin() + length, b.begin()).first - a.begin());
   return a.substr(0, same).rfind('/') + 1;  // npos + 1 is 0
+}
+
+std::string cache_folder(const std::string& named) {
+  if (!named.empty()) return named;
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  check(!error, UDI_E_IO, "TMPDIR: names no folder to unpack archives into: ", error.message());
+  return folder.string();
 }
 
 }  // namespace
@@ -125,16 +134,22 @@ void ImageSource::add_shard(const std::string& path, const std::string& prefix, 
   Shard shard;
   shard.path = path;
   if (is_gzip(path)) {
-    Unpacked unpacked = unpack_gzip(path, memory_left_, options_.cache_folder, host);
-    shard.memory = std::move(unpacked.memory);
+    const auto cache = [&]() -> CacheFile& {
+      if (!cache_) cache_ = std::make_shared<CacheFile>(cache_folder(options_.cache_dir));
+      shard.cached_at = int64_t(cache_->size());
+      return *cache_;
+    };
+    shard.memory = unpack_gzip(path, memory_left_, cache, host);
     memory_left_ -= shard.memory.size();
-    if (!unpacked.file.empty()) shard.path = unpacked.file;
   }
   shards_.push_back(std::move(shard));
   Shard& kept = shards_.back();
   if (!kept.memory.empty()) {
     kept.size = kept.memory.size();
     add_shard_entries(MemoryBytes(kept.memory.data(), kept.memory.size()), path, prefix, host);
+  } else if (kept.cached_at >= 0) {
+    kept.size = cache_->size() - uint64_t(kept.cached_at);
+    add_shard_entries(PartOfBytes(*cache_, uint64_t(kept.cached_at), kept.size), path, prefix, host);
   } else {
     const FileBytes file(kept.path);
     kept.size = file.size();
@@ -223,6 +238,7 @@ void ImageSource::read(int64_t i, std::vector<uint8_t>& out) const {
   if (!shard.memory.empty()) {
     return MemoryBytes(shard.memory.data(), shard.memory.size()).read(entry.offset, out.data(), out.size());
   }
+  if (shard.cached_at >= 0) return cache_->read(uint64_t(shard.cached_at) + entry.offset, out.data(), out.size());
   const FileBytes file(shard.path);  // opened each time: there may be more shards than file descriptors
   check(file.size() == shard.size, UDI_E_FORMAT, shard.path, ": has changed from ", shard.size, " to ", file.size(),
         " bytes since it was opened");

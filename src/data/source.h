@@ -13,13 +13,14 @@
 namespace udi {
 
 class Bytes;
+class CacheFile;
 
 class ImageSource {
  public:
   struct Options {
     uint64_t max_file_bytes = 1ull << 30;   // of one image
-    uint64_t max_cache_bytes = 1ull << 30;  // of all tar.gz shards unpacked into memory; the rest goes to cache_folder
-    std::string cache_folder = "/tmp";
+    uint64_t max_cache_bytes = 1ull << 30;  // of all tar.gz shards unpacked into memory; the rest goes to cache_dir
+    std::string cache_dir;                  // must exist; empty: $TMPDIR, or else /tmp
   };
 
   // path: a folder of .jpg, .jpeg, .png and .npy files (any case) at any depth, where names that begin with a dot are
@@ -55,6 +56,7 @@ class ImageSource {
     std::string path;
     uint64_t size = 0;            // when it was indexed
     std::vector<uint8_t> memory;  // if it was unpacked into memory
+    int64_t cached_at = -1;       // in the cache file, if it was unpacked there
   };
 
   void add_folder(const Host& host);
@@ -71,6 +73,7 @@ class ImageSource {
   std::vector<std::string> classes_;
   bool numbered_labels_ = false;
   uint64_t memory_left_ = 0;
+  std::shared_ptr<CacheFile> cache_;  // made when the first shard needs it
   Skips skips_;
 };
 

@@ -1,4 +1,5 @@
 // Attention maps over images, as PNG files: each head and the mean of the heads.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <set>
@@ -21,6 +22,18 @@ void check_size(const Image& image, const udi_model_config& model) {
   check(bytes <= kMaxAttentionBytes, UDI_E_FORMAT, image.height, " x ", image.width, " pixels make ", tokens,
         " patches, whose attention needs ", std::llround(bytes / 1e6), " MB, more than the limit of ",
         std::llround(kMaxAttentionBytes / 1e6), "; give a smaller image_size");
+}
+
+// Who asks: what was given, or the class tokens that the model has.
+std::vector<std::string> sources_of(const JobConfig& config, const udi_model_config& model) {
+  std::vector<std::string> sources = {"cls"};
+  if (model.class_tokens == 2) sources.push_back("cls_plus");
+  if (config.given("source")) sources = config.strings("source");
+  const auto asks = [&](const char* source) { return std::count(sources.begin(), sources.end(), source) > 0; };
+  check(model.class_tokens == 2 || !asks("cls_plus"), UDI_E_INVALID, "source: cls_plus, and the model has cls alone");
+  check(model.include_patch || !asks("srs"), UDI_E_INVALID, "source: srs, and the model has no SRS module");
+  check(!config.given("patch") || asks("srs"), UDI_E_INVALID, "patch: does nothing unless srs is a source");
+  return sources;
 }
 
 udi_attention_config attention_settings(const JobConfig& config, const std::string& source, int64_t rows,
@@ -52,24 +65,23 @@ void write_png(const std::string& path, const Image& image) {
   write_atomically(path, [&](const Append& append) { append(bytes.data(), bytes.size()); });
 }
 
-// The PNG files of one image; returns how many.
-int64_t draw_maps(const Model& model, const Image& image, const JobConfig& config, const std::string& prefix) {
+// The PNG files of one image, all of them or none; returns how many.
+int64_t draw_maps(const Model& model, const Image& image, const std::vector<std::string>& sources,
+                  const JobConfig& config, const std::string& prefix) {
   const Image picture = as_picture(image);
   const at::Tensor input = as_model_input(image, model.config);
-  write_png(prefix + "-image.png", picture);
-  int64_t files = 1;
-  for (const auto& source : config.strings("source")) {
+  std::vector<std::pair<std::string, Image>> files = {{"image", picture}};
+  for (const auto& source : sources) {
     const auto options = attention_settings(config, source, image.height / model.config.patch_size,
                                             image.width / model.config.patch_size);
     const at::Tensor maps = model.attention(input, UDI_NCHW, options)[0];
-    for (int64_t head = 0; head < maps.size(0); ++head, ++files) {
-      write_png(text(prefix, "-", source, "-head", head, ".png"),
-                overlay(picture, maps[head], config.number("opacity")));
+    for (int64_t head = 0; head < maps.size(0); ++head) {
+      files.emplace_back(text(source, "-head", head), overlay(picture, maps[head], config.number("opacity")));
     }
-    write_png(text(prefix, "-", source, "-mean.png"), overlay(picture, maps.mean(0), config.number("opacity")));
-    ++files;
+    files.emplace_back(source + "-mean", overlay(picture, maps.mean(0), config.number("opacity")));
   }
-  return files;
+  for (const auto& [name, file] : files) write_png(prefix + "-" + name + ".png", file);
+  return int64_t(files.size());
 }
 
 }  // namespace
@@ -77,6 +89,7 @@ int64_t draw_maps(const Model& model, const Image& image, const JobConfig& confi
 Json run_attention(const JobHost& host, JobConfig& config) {
   const std::string out = config.string("out");
   const Model model = open_configured_model(host, config);
+  const auto sources = sources_of(config, model.config);
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
   const int64_t count = std::min(source.size(), config.integer("max_images"));
   if (count < source.size())
@@ -95,7 +108,8 @@ Json run_attention(const JobHost& host, JobConfig& config) {
     Image image;
     try {
       source.read(i, bytes);
-      image = decode_image(bytes.data(), bytes.size(), decode_settings(config), model.config.channels);
+      image = decode_image(bytes.data(), bytes.size(), decode_settings(config), model.config.channels,
+                           model.config.exif_turn != 0);
       check(image.channels == model.config.channels, UDI_E_SHAPE, image.channels, " channels, the model has ",
             model.config.channels);
       image = fit_to_patches(image, side, model.config.patch_size);
@@ -105,7 +119,7 @@ Json run_attention(const JobHost& host, JobConfig& config) {
       bad.add(source.name(i), error.message);
       continue;
     }
-    files += draw_maps(model, image, config, out + "/" + stem_of(source.name(i), &used));
+    files += draw_maps(model, image, sources, config, out + "/" + stem_of(source.name(i), &used));
     pace.advance(1, 1);
   }
   return {{"out", out}, {"images", count - bad.count()}, {"bad_images", bad.count()}, {"files", files}};

@@ -124,7 +124,8 @@ Json data_parts(const ImageSource& source, const JobConfig& config, const udi_vi
     };
     source.read(i, bytes);
     lap(&read);
-    const Image image = decode_image(bytes.data(), bytes.size(), decode_settings(config), int(out.channels));
+    const Image image =
+        decode_image(bytes.data(), bytes.size(), decode_settings(config), int(out.channels), views.exif_turn != 0);
     lap(&decode);
     check(image.dtype == UDI_U8, UDI_E_UNSUPPORTED, "the parts of the data path are measured on 8-bit images");
     maker.fill_row(image, views, seed, i, 0, out);

@@ -130,8 +130,11 @@ JobConfig::JobConfig(const std::string& job, const std::string& config_json) : s
   }
   accept(given);
   for (const auto& option : schema_->options) {
-    check(!option.required || !values_[option.name].is_null(), UDI_E_INVALID, job, ": '", option.name,
-          "' must be given");
+    const Json& value = values_[option.name];
+    check(!option.required || !value.is_null(), UDI_E_INVALID, job, ": '", option.name, "' must be given");
+    const bool idle = !option.needs.empty() && values_[option.needs].is_null() && value != option.fallback;
+    check(!idle, UDI_E_INVALID, option.name, ": does nothing without ", option.needs, "; give ", option.needs,
+          ", or leave ", option.name, " out");
   }
 }
 

@@ -12,7 +12,8 @@ namespace udi {
 
 class JobConfig {
  public:
-  // config_json: an object of options; null values count as not given. UDI_E_INVALID for anything amiss.
+  // config_json: an object of options; null values count as not given. UDI_E_INVALID for anything amiss,
+  // options that would do nothing among it.
   JobConfig(const std::string& job, const std::string& config_json);
 
   const std::string& job() const { return schema_->name; }

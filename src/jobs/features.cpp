@@ -36,18 +36,22 @@ FeatureCount extract_features(const JobHost& host, const Model& model, const Ima
   return count;
 }
 
-LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const std::string& path,
+LabelledSet open_labelled(const Host& host, const std::string& path, const JobConfig& config) {
+  LabelledSet set{ImageSource::open(path, source_settings(config), host), {}};
+  set.names = label_names(set.source, path);
+  return set;
+}
+
+LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const LabelledSet& set,
                                   const JobConfig& config, const udi_extract_config& options, const char* stage) {
-  const ImageSource source = ImageSource::open(path, source_settings(config), host.host);
-  const auto names = label_names(source, path);
   LabelledFeatures result;
-  result.rows = at::empty({source.size(), row_shape(model.config, options)[0]}, at::kFloat);
+  result.rows = at::empty({set.source.size(), row_shape(model.config, options)[0]}, at::kFloat);
   int64_t filled = 0;
-  result.count = extract_features(host, model, source, config, options, stage,
+  result.count = extract_features(host, model, set.source, config, options, stage,
                                   [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
                                     result.rows.narrow(0, filled, rows.size(0)).copy_(rows);
                                     filled += rows.size(0);
-                                    for (const int64_t i : index) result.labels.push_back(names[size_t(i)]);
+                                    for (const int64_t i : index) result.labels.push_back(set.names[size_t(i)]);
                                   });
   result.rows = result.rows.narrow(0, 0, filled);
   return result;
@@ -99,7 +103,9 @@ ModelFileOptions model_file_settings(const JobConfig& config) {
 }
 
 Model open_configured_model(const JobHost& host, const JobConfig& config) {
-  return open_model(host.host, config.string("model"), model_file_settings(config), host.device);
+  Model model = open_model(host.host, config.string("model"), model_file_settings(config), host.device);
+  if (config.given("exif_turn")) model.config.exif_turn = config.flag("exif_turn");
+  return model;
 }
 
 }  // namespace udi

@@ -25,13 +25,21 @@ FeatureCount extract_features(const JobHost& host, const Model& model, const Ima
                               const JobConfig& config, const udi_extract_config& options, const char* stage,
                               const TakeRows& take);
 
-// A labelled set in memory.
+// Images and the class name of each.
+struct LabelledSet {
+  ImageSource source;
+  std::vector<std::string> names;
+};
+// UDI_E_INVALID: an image without a label; ImageSource's.
+LabelledSet open_labelled(const Host& host, const std::string& path, const JobConfig& config);
+
+// Their features.
 struct LabelledFeatures {
   at::Tensor rows;  // [n, D]
   std::vector<std::string> labels;
   FeatureCount count;
 };
-LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const std::string& path,
+LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const LabelledSet& set,
                                   const JobConfig& config, const udi_extract_config& options, const char* stage);
 
 // The numbers that k-NN works with, of class names: places among the training set's; -1 and below for others.

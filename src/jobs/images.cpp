@@ -33,8 +33,8 @@ class PreparedImages::Task : public WorkerPool::Task {
     Scratch& scratch = parent_.scratch_[size_t(worker)];
     try {
       parent_.source_.read(first + item, scratch.bytes);
-      const Image image =
-          decode_image(scratch.bytes.data(), scratch.bytes.size(), parent_.limits_, parent_.model_.channels);
+      const Image image = decode_image(scratch.bytes.data(), scratch.bytes.size(), parent_.limits_,
+                                       parent_.model_.channels, parent_.model_.exif_turn != 0);
       check(image.channels == parent_.model_.channels, UDI_E_SHAPE, image.channels, " channels, the model has ",
             parent_.model_.channels);
       const int64_t side = parent_.model_.image_size;

@@ -64,7 +64,8 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   if (needs_model) model = open_configured_model(host, config);
   const auto features = [&](const std::string& path, const char* stage) {
     if (is_feature_file(path)) return read_labelled(path);
-    return extract_labelled(host, model, path, config, extract_settings(config, model.config), stage);
+    return extract_labelled(host, model, open_labelled(host.host, path, config), config,
+                            extract_settings(config, model.config), stage);
   };
   const LabelledFeatures train = features(train_path, "train"), test = features(test_path, "test");
   warn_of_unknown_classes(host.host, train.labels, test.labels);

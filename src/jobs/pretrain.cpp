@@ -134,14 +134,14 @@ class Diary {
 class Run {
  public:
   Run(const JobHost& host, const JobConfig& config, const RunPlan& plan, RunFolder& folder, Trainer& trainer,
-      Loader& loader, bool is_saved)
+      Loader& loader, const KnnWatch& watch, bool is_saved)
       : host_(host),
         plan_(plan),
         config_(config),
         folder_(folder),
         trainer_(trainer),
         loader_(loader),
-        watch_(config),
+        watch_(watch),
         diary_(config, plan.train),
         monitor_(plan.model, plan.train),
         saved_(is_saved ? trainer.steps() : -1),
@@ -242,7 +242,7 @@ class Run {
   RunFolder& folder_;
   Trainer& trainer_;
   Loader& loader_;
-  KnnWatch watch_;
+  const KnnWatch& watch_;
   Diary diary_;
   CollapseMonitor monitor_;
   std::vector<Views> views_;
@@ -261,7 +261,7 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   plan.accumulate = config.integer("accumulate");
   check(plan.views.global_size == plan.model.image_size, UDI_E_INVALID, "global_size: ", plan.views.global_size,
         " must be image_size, ", plan.model.image_size);
-  KnnWatch{config};  // names what is missing before anything starts
+  const KnnWatch watch(config, host.host);  // names what is missing before anything starts
   // The run's own name of its data: it does not change with the folder that the command is given in.
   config.set("data", std::filesystem::absolute(config.string("data")).lexically_normal().string());
   Loader loader(ImageSource::open(config.string("data"), source_settings(config), host.host), plan.views,
@@ -284,7 +284,7 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   const bool goes_on = trainer != nullptr;
   if (!goes_on) trainer = std::make_unique<Trainer>(first_model(host, config, plan), plan.train);
   folder.write_config(config.values());
-  Run run(host, config, plan, folder, *trainer, loader, goes_on && config.string("resume") == "auto");
+  Run run(host, config, plan, folder, *trainer, loader, watch, goes_on && config.string("resume") == "auto");
   run.train();
 
   result["out"] = config.string("out");
@@ -292,7 +292,8 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
   run.write_result(&result);
   if (config.given("report")) {
     const std::string report = config.string("report");
-    write_run_report(host, config, folder, trainer->model(UDI_TEACHER), result, report);
+    const ImageSource& images = watch.on() ? watch.test_images() : loader.source();
+    write_run_report(host, config, folder, trainer->model(UDI_TEACHER), images, result, report);
     result["report"] = report;
   }
   return result;

@@ -15,9 +15,7 @@ constexpr int64_t kImages = 12;
 constexpr int kSide = 224;  // of a shown picture, at most twice the model's own size
 
 // Images spread evenly over the set: of every class, where folders are classes.
-std::vector<ReportImage> attention_images(const JobHost& host, const JobConfig& config, const Model& model,
-                                          const std::string& path) {
-  const ImageSource source = ImageSource::open(path, source_settings(config), host.host);
+std::vector<ReportImage> attention_images(const JobConfig& config, const Model& model, const ImageSource& source) {
   const int64_t count = std::min(kImages, source.size());
   std::vector<ReportImage> images;
   std::vector<uint8_t> bytes;
@@ -27,7 +25,8 @@ std::vector<ReportImage> attention_images(const JobHost& host, const JobConfig& 
     image.name = source.name(index);
     try {
       source.read(index, bytes);
-      Image pixels = decode_image(bytes.data(), bytes.size(), decode_settings(config), model.config.channels);
+      Image pixels = decode_image(bytes.data(), bytes.size(), decode_settings(config), model.config.channels,
+                                  model.config.exif_turn != 0);
       pixels = fit_to_patches(pixels, std::min(kSide, 2 * model.config.image_size), model.config.patch_size);
       image.picture = as_picture(pixels);
       udi_attention_config options;
@@ -68,7 +67,7 @@ std::string change(const std::vector<Json>& log, const std::string& field) {
 }  // namespace
 
 void write_run_report(const JobHost& host, const JobConfig& config, const RunFolder& folder, const Model& teacher,
-                      const Json& result, const std::string& path) {
+                      const ImageSource& images, const Json& result, const std::string& path) {
   Report report;
   report.title = "Pretraining on " + config.string("data");
   report.log = folder.read_log();
@@ -85,10 +84,12 @@ void write_run_report(const JobHost& host, const JobConfig& config, const RunFol
     const std::string words = change(report.log, text("knn_", token, "_top1"));
     if (!words.empty()) report.facts.push_back({token == std::string("cls") ? "k-NN of cls" : "k-NN of cls+", words});
   }
-  std::string images = config.string("data");
-  if (config.given("knn_test")) images = config.string("knn_test");
-  if (config.given("report_images")) images = config.string("report_images");
-  report.images = attention_images(host, config, teacher, images);
+  if (config.given("report_images")) {
+    const std::string own = config.string("report_images");
+    report.images = attention_images(config, teacher, ImageSource::open(own, source_settings(config), host.host));
+  } else {
+    report.images = attention_images(config, teacher, images);
+  }
   write_text(path, report_html(report));
 }
 

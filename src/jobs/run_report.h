@@ -3,14 +3,16 @@
 
 #include <string>
 
+#include "data/source.h"
 #include "jobs/jobs.h"
 #include "jobs/run_folder.h"
 #include "model/model.h"
 
 namespace udi {
 
-// result: of the run so far, shown at the top of the page.
+// images: for the attention maps, unless the option report_images names others. result: of the run so far, shown at the
+// top of the page.
 void write_run_report(const JobHost& host, const JobConfig& config, const RunFolder& folder, const Model& teacher,
-                      const Json& result, const std::string& path);
+                      const ImageSource& images, const Json& result, const std::string& path);
 
 }  // namespace udi

@@ -27,6 +27,7 @@ Option read_option(const Json& entry) {
   option.has_maximum = entry.contains("maximum");
   if (option.has_minimum) option.minimum = entry["minimum"];
   if (option.has_maximum) option.maximum = entry["maximum"];
+  option.needs = entry.value("needs", "");
   if (entry.contains("choices")) option.choices = entry["choices"].get<std::vector<std::string>>();
   return option;
 }

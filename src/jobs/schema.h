@@ -19,6 +19,7 @@ struct Option {
   bool has_minimum = false, has_maximum = false;
   double minimum = 0, maximum = 0;
   std::vector<std::string> choices;
+  std::string needs;  // the option without which it does nothing; empty: none
 };
 
 struct JobSchema {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "base/error.h"
 #include "data/config.h"
@@ -62,6 +61,7 @@ udi_model_config model_settings(JobConfig& config) {
   model.norm_last_layer = config.flag("norm_last_layer");
   model.drop_path_rate = float(config.number("drop_path_rate"));
   model.resize_size = int32_t(or_derived(config, "resize_size", std::llround(model.image_size * 256.0 / 224.0)));
+  model.exif_turn = config.flag("exif_turn");
   if (model.channels != 3) {
     std::fill_n(model.mean, 16, 0.5f);
     std::fill_n(model.std, 16, 0.25f);
@@ -146,7 +146,7 @@ ImageSource::Options source_settings(const JobConfig& config) {
   ImageSource::Options options;
   options.max_file_bytes = uint64_t(config.integer("max_file_bytes"));
   options.max_cache_bytes = uint64_t(config.integer("max_cache_bytes"));
-  options.cache_folder = std::filesystem::temp_directory_path().string();
+  if (config.given("cache_dir")) options.cache_dir = config.string("cache_dir");
   return options;
 }
 

@@ -17,12 +17,12 @@ std::string percent(double value) {
 
 }  // namespace
 
-KnnWatch::KnnWatch(const JobConfig& config) : config_(config) {
+KnnWatch::KnnWatch(const JobConfig& config, const Host& host) : config_(config) {
   check(config.given("knn_train") == config.given("knn_test"), UDI_E_INVALID,
         "knn_train and knn_test must be given together");
   if (!config.given("knn_train")) return;
-  train_ = config.string("knn_train");
-  test_ = config.string("knn_test");
+  train_ = open_labelled(host, config.string("knn_train"), config);
+  test_ = open_labelled(host, config.string("knn_test"), config);
 }
 
 Json KnnWatch::measure(const JobHost& host, const Model& model) const {
@@ -31,8 +31,8 @@ Json KnnWatch::measure(const JobHost& host, const Model& model) const {
   options.token = both ? UDI_TOKEN_BOTH : UDI_TOKEN_CLS;
   options.batch_size = kBatch;
   const JobHost quiet{host.host, host.device, host.num_threads, {}};  // the run's own progress stays
-  const LabelledFeatures train = extract_labelled(quiet, model, train_, config_, options, "knn");
-  const LabelledFeatures test = extract_labelled(quiet, model, test_, config_, options, "knn");
+  const LabelledFeatures train = extract_labelled(quiet, model, *train_, config_, options, "knn");
+  const LabelledFeatures test = extract_labelled(quiet, model, *test_, config_, options, "knn");
   const auto train_labels = number_labels(train.labels, train.labels);
   const auto test_labels = number_labels(train.labels, test.labels);
 

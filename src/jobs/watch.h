@@ -1,7 +1,7 @@
 // k-NN of the teacher while it learns, on labelled images.
 #pragma once
 
-#include <string>
+#include <optional>
 
 #include "jobs/features.h"
 
@@ -9,17 +9,19 @@ namespace udi {
 
 class KnnWatch {
  public:
-  // Options knn_train, knn_test, knn_k of pretrain. UDI_E_INVALID: one of the two sets is missing.
-  explicit KnnWatch(const JobConfig& config);
+  // Options knn_train, knn_test, knn_k of pretrain. UDI_E_INVALID: one of the two sets is missing or has no labels;
+  // UDI_E_NOT_FOUND.
+  KnnWatch(const JobConfig& config, const Host& host);
 
-  bool on() const { return !train_.empty(); }
+  bool on() const { return test_.has_value(); }
+  const ImageSource& test_images() const { return test_->source; }
 
   // {"knn_cls_top1": ..., "knn_cls_top5": ..., "knn_cls_plus_top1": ..., ...}, in percent; also in words to the log.
   Json measure(const JobHost& host, const Model& model) const;
 
  private:
   const JobConfig& config_;
-  std::string train_, test_;
+  std::optional<LabelledSet> train_, test_;
 };
 
 }  // namespace udi

@@ -34,6 +34,7 @@ constexpr IntField kIntFields[] = {
     {"head_bottleneck_dim", &udi_model_config::head_bottleneck_dim},
     {"norm_last_layer", &udi_model_config::norm_last_layer},
     {"resize_size", &udi_model_config::resize_size},
+    {"exif_turn", &udi_model_config::exif_turn},
 };
 struct FloatField {
   const char* name;
@@ -86,6 +87,7 @@ void check_model_config(const udi_model_config& c) {
   in_range("head_bottleneck_dim", c.head_bottleneck_dim, 1, 16384);
   in_range("norm_last_layer", c.norm_last_layer, 0, 1);
   in_range("resize_size", c.resize_size, c.image_size, 16384);
+  in_range("exif_turn", c.exif_turn, 0, 1);
   check(c.drop_path_rate >= 0 && c.drop_path_rate < 1, UDI_E_INVALID, "drop_path_rate is ", c.drop_path_rate,
         ", must be at least 0 and less than 1");
   check(c.mlp_ratio > 0 && c.mlp_ratio <= 64 && hidden_dim(c) >= 1, UDI_E_INVALID, "mlp_ratio is ", c.mlp_ratio,

@@ -43,7 +43,7 @@ _Static_assert(offsetof(udi_context_config, reserved) == 16, "udi_context_config
 _Static_assert(offsetof(udi_context_config, log_level) == 20, "udi_context_config.log_level");
 _Static_assert(offsetof(udi_context_config, log) == 24, "udi_context_config.log");
 _Static_assert(offsetof(udi_context_config, log_user) == 32, "udi_context_config.log_user");
-_Static_assert(sizeof(udi_model_config) == 200, "size of udi_model_config");
+_Static_assert(sizeof(udi_model_config) == 204, "size of udi_model_config");
 _Static_assert(offsetof(udi_model_config, struct_size) == 0, "udi_model_config.struct_size");
 _Static_assert(offsetof(udi_model_config, image_size) == 4, "udi_model_config.image_size");
 _Static_assert(offsetof(udi_model_config, patch_size) == 8, "udi_model_config.patch_size");
@@ -64,6 +64,7 @@ _Static_assert(offsetof(udi_model_config, drop_path_rate) == 64, "udi_model_conf
 _Static_assert(offsetof(udi_model_config, mlp_ratio) == 68, "udi_model_config.mlp_ratio");
 _Static_assert(offsetof(udi_model_config, mean) == 72, "udi_model_config.mean");
 _Static_assert(offsetof(udi_model_config, std) == 136, "udi_model_config.std");
+_Static_assert(offsetof(udi_model_config, exif_turn) == 200, "udi_model_config.exif_turn");
 _Static_assert(sizeof(udi_view_config) == 108, "size of udi_view_config");
 _Static_assert(offsetof(udi_view_config, struct_size) == 0, "udi_view_config.struct_size");
 _Static_assert(offsetof(udi_view_config, global_size) == 4, "udi_view_config.global_size");
@@ -92,7 +93,7 @@ _Static_assert(offsetof(udi_view_config, blur_probability_b) == 92, "udi_view_co
 _Static_assert(offsetof(udi_view_config, solarize_probability_b) == 96, "udi_view_config.solarize_probability_b");
 _Static_assert(offsetof(udi_view_config, blur_radius_min) == 100, "udi_view_config.blur_radius_min");
 _Static_assert(offsetof(udi_view_config, blur_radius_max) == 104, "udi_view_config.blur_radius_max");
-_Static_assert(sizeof(udi_loader_config) == 64, "size of udi_loader_config");
+_Static_assert(sizeof(udi_loader_config) == 72, "size of udi_loader_config");
 _Static_assert(offsetof(udi_loader_config, struct_size) == 0, "udi_loader_config.struct_size");
 _Static_assert(offsetof(udi_loader_config, batch_size) == 4, "udi_loader_config.batch_size");
 _Static_assert(offsetof(udi_loader_config, workers) == 8, "udi_loader_config.workers");
@@ -104,6 +105,7 @@ _Static_assert(offsetof(udi_loader_config, max_pixels) == 32, "udi_loader_config
 _Static_assert(offsetof(udi_loader_config, max_file_bytes) == 40, "udi_loader_config.max_file_bytes");
 _Static_assert(offsetof(udi_loader_config, max_cache_bytes) == 48, "udi_loader_config.max_cache_bytes");
 _Static_assert(offsetof(udi_loader_config, max_bad_percent) == 56, "udi_loader_config.max_bad_percent");
+_Static_assert(offsetof(udi_loader_config, cache_dir) == 64, "udi_loader_config.cache_dir");
 _Static_assert(sizeof(udi_train_config) == 208, "size of udi_train_config");
 _Static_assert(offsetof(udi_train_config, struct_size) == 0, "udi_train_config.struct_size");
 _Static_assert(offsetof(udi_train_config, precision) == 4, "udi_train_config.precision");

@@ -226,6 +226,7 @@ static void test_model_ranges(void** state) {
   assert_model_refuses(head_bottleneck_dim, 0, "0");
   assert_model_refuses(norm_last_layer, 9, "9");
   assert_model_refuses(resize_size, 31, "31");
+  assert_model_refuses(exif_turn, 2, "2, must be 0 to 1");
   assert_model_refuses(drop_path_rate, 1.0f, "1, must be");
   assert_model_refuses(drop_path_rate, NAN, "nan");
   assert_model_refuses(mlp_ratio, 0, "0");

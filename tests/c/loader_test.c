@@ -38,6 +38,37 @@ static void test_position_and_seek(void** state) {
   udi_context_free(context);
 }
 
+/* An archive beyond max_cache_bytes goes to disk, without a trace, and reads like the folder it was made of. */
+static void test_archive_in_the_cache(void** state) {
+  udi_context* context = new_context();
+  udi_loader *folder = open_image_folder(context, 1), *archive = UNTOUCHED;
+  const udi_view_config views = small_view_config();
+  udi_loader_config config;
+  char path[64], command[256], cache[] = "/tmp/udi-cache-XXXXXX";
+  (void)state;
+  assert_non_null(mkdtemp(cache));
+  snprintf(path, sizeof path, "%s.tar.gz", image_folder);
+  snprintf(command, sizeof command, "cd %s && tar -czf %s *.npy", image_folder, path);
+  assert_int_equal(system(command), 0);
+  udi_loader_config_init(&config, sizeof config);
+  config.batch_size = 2;
+  config.max_cache_bytes = 0;
+  config.cache_dir = "/no/such/folder";
+  assert_fails(udi_loader_open(context, path, &views, &config, &archive, &error), UDI_E_IO, "/no/such/folder");
+  assert_ptr_equal(archive, UNTOUCHED);
+  config.cache_dir = cache;
+  assert_works(udi_loader_open(context, path, &views, &config, &archive, &error));
+  assert_int_equal(rmdir(cache), 0); /* it is empty */
+  for (int i = 0; i < 4; ++i) assert_true(sum_of_next(archive) == sum_of_next(folder));
+  udi_loader_free(archive);
+  config.cache_dir = NULL;
+  assert_works(udi_loader_open(context, path, &views, &config, &archive, &error));
+  udi_loader_free(archive);
+  udi_loader_free(folder);
+  udi_context_free(context);
+  unlink(path);
+}
+
 #define assert_loader_refuses(path, change, expected, part)                                         \
   do {                                                                                              \
     udi_view_config views = small_view_config();                                                    \
@@ -133,7 +164,9 @@ static void test_bad_files_and_the_log(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_position_and_seek), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_position_and_seek),
+      cmocka_unit_test(test_archive_in_the_cache),
+      cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_bad_files_and_the_log), /* spoils a file */
   };
   return cmocka_run_group_tests(tests, make_image_folder, remove_image_folder);

@@ -263,6 +263,35 @@ static void test_prepare(void** state) {
   }
 }
 
+/* A PNG of two pixels, black and white, whose EXIF orientation (6) stands the white one below the black one. */
+static void test_prepare_turns_images(void** state) {
+  static const uint8_t png[] = {
+      0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52,
+      0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00, 0x00, 0xD1, 0x49, 0x20,
+      0x56, 0x00, 0x00, 0x00, 0x1A, 0x65, 0x58, 0x49, 0x66, 0x4D, 0x4D, 0x00, 0x2A, 0x00, 0x00, 0x00,
+      0x08, 0x00, 0x01, 0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00, 0x06, 0x00, 0x00, 0x00,
+      0x00, 0x00, 0x00, 0xD6, 0x67, 0x4B, 0x69, 0x00, 0x00, 0x00, 0x0B, 0x49, 0x44, 0x41, 0x54, 0x78,
+      0xDA, 0x63, 0x60, 0xF8, 0x0F, 0x00, 0x01, 0x02, 0x01, 0x00, 0xD1, 0x1A, 0xCB, 0x8F, 0x00, 0x00,
+      0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
+  };
+  const udi_image image = {sizeof image, 0, 0, 0, 0, 0, png, sizeof png};
+  (void)state;
+  for (int turn = 0; turn < 2; ++turn) {
+    udi_model_config config = small_model_config();
+    udi_model* model = NULL;
+    udi_tensor* prepared = NULL;
+    config.exif_turn = turn;
+    assert_works(udi_model_create(have.context, &config, 0, &model, &error));
+    assert_works(udi_model_prepare(model, &image, 1, &prepared, &error));
+    const uint8_t* pixels = view_of(prepared).data;
+    const int below = pixels[(SIZE - 1) * SIZE] - pixels[0], beside = pixels[SIZE - 1] - pixels[0];
+    assert_true((turn ? below : beside) > 200);
+    assert_int_equal(turn ? beside : below, 0);
+    udi_tensor_free(prepared);
+    udi_model_free(model);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_tokens_do_not_depend_on_the_batch),
@@ -274,6 +303,7 @@ int main(void) {
       cmocka_unit_test(test_attention),
       cmocka_unit_test(test_weights_by_name),
       cmocka_unit_test(test_prepare),
+      cmocka_unit_test(test_prepare_turns_images),
   };
   return cmocka_run_group_tests(tests, make_handles, free_handles);
 }

@@ -4,7 +4,7 @@
 /* A struct of a newer header: ours, and a field more. */
 struct newer_model_config {
   udi_model_config known;
-  int64_t unknown;
+  int32_t unknown;
 };
 
 static void test_init_fills_what_there_is_room_for(void** state) {

@@ -27,6 +27,18 @@ for source in set.tar set.tar.gz shards list.txt; do
   [ "$(awk -F/ '{print $(NF - 1) "/" $NF}' other.paths.txt)" = "$(cat names)" ] || die "other names of $source"
 done
 
+# An archive too large for memory goes to disk while it is used: nothing is left there.
+mkdir cache
+extract --data set.tar.gz --out other.npy --max-cache-bytes 10000 --cache-dir cache
+says 'set.tar.gz: unpacked into cache'
+same_rows folder.npy other.npy
+[ -z "$(ls -A cache)" ] || die 'the cache is left behind'
+run 1 extract --model $model --data set.tar.gz --out other.npy --max-cache-bytes 10000 --cache-dir nowhere
+says 'nowhere: cannot take the cache file'
+TMPDIR=$work/cache extract --data shards --out other.npy --max-cache-bytes 0
+says "2.tar.gz: unpacked into $work/cache"
+same_rows folder.npy other.npy
+
 # The order is that of the paths, whatever that of the list.
 sort -r list.txt >turned.txt
 extract --data turned.txt --out turned.npy

@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
-# attention, inspect, convert, bench and the report of a run.
+# The report and the log of a run; inspect, convert, bench.
 source "$(dirname "$0")/common.sh"
 
 run 0 demo-data --out set --train 40 --test 20
 run 0 pretrain --data set/train "${tiny[@]}" --steps 20 --out run --report report.html --json \
   --knn-train set/train --knn-test set/test --knn-every 0 --knn-k 5
 result 'all(0 <= r[f"knn_{token}_top1{when}"] <= 100 for token in ("cls", "cls_plus") for when in ("", "_before"))'
-grep -q '<svg' report.html || die 'a report without curves'
-grep -q 'data:image/png;base64' report.html || die 'a report without attention maps'
+# Eight charts; a dozen images, each with the maps of both class tokens: the image, the mean, every head.
+occurs() { [ "$(grep -oF -- "$2" report.html | wc -l)" -eq "$1" ] || die "$2 is not $1 times in the report"; }
+occurs 8 '<figure>'
+for title in Loss k-NN 'Parts of the loss' Teacher 'Learning rate' 'Spread of the features' 'Gradient norm' Speed; do
+  occurs 1 "<b>$title</b>"
+done
+for line in 'global cls' 'global cls+' 'global patch' 'local cls' 'local cls+' entropy; do occurs 1 "</span>$line "; done
+occurs 12 'class="image"'
+occurs $((12 * 2 * (1 + 1 + 2))) 'class="cell"'
+occurs $((12 + 12 * 2 * (1 + 2))) 'data:image/png;base64,'
 ! grep -qE '(src|href)="https?:' report.html || die 'the report needs a network'
 ls run/events.out.tfevents.* >/dev/null
+python3 "$tests/cli/check.py" monitors run || die 'the monitors in the log'
 model=run/checkpoint.safetensors
 
-# A PNG of the image, of each head, of their mean; for every source.
-run 0 attention --model $model --data set/test/disk --out maps --image-size 64 --source cls cls_plus srs --patch 1 2 --json
-result 'r["images"] == 2 and r["files"] == 2 * (1 + 3 * 3)'
-[ "$(find maps -type f | wc -l)" -eq 20 ] || die 'twenty files'
-for file in maps/*.png; do python3 "$tests/cli/check.py" png "$file" 64 64 || die "$file"; done
-cmp -s maps/000000-cls-head0.png maps/000000-cls-head1.png && die 'two heads look at the same'
-run 2 attention --model $model --data set/test/disk --out maps --image-size 64 --source srs --patch 99 0
-says '99'
+# k-NN every so many steps, at the start and at the end.
+run 0 pretrain --data set/train "${tiny[@]}" --steps 8 --out watched --knn-train set/train --knn-test set/test --knn-every 3
+[ "$(grep knn_cls_top1 watched/log.jsonl | grep -o '"step":[0-9]*' | tr '\n' ' ')" = '"step":0 "step":3 "step":6 "step":8 ' ] ||
+  die '--knn-every 3'
 
 # What is in a file or a set.
 run 0 inspect $model --json

@@ -36,6 +36,12 @@ echo '{"batchsize": 4}' >unknown.json
 wrong "did you mean 'batch_size'?" pretrain --data a --out b --config unknown.json
 wrong 'knn_train and knn_test' pretrain --data a --out b --knn-train a
 
+# An option that would do nothing is refused, with what it lacks.
+wrong 'knn_every: does nothing without knn_train' pretrain --data a --out b --knn-every 5
+wrong 'partial: does nothing without init' pretrain --data a --out b --partial
+wrong "'--max-bad' is not known" inspect a --max-bad 5
+wrong "'--workers' is not known" attention --model a --data b --out c --workers 5
+
 # Help starts without LibTorch: no file of it may be opened. So does --version.
 torch=$(LD_DEBUG=files "$udi" --help 2>&1 | grep -c -e libtorch -e libudi_core || true)
 [ "$torch" -eq 0 ] || die '--help opens LibTorch'

@@ -123,6 +123,7 @@ pub struct udi_model_config {
     pub mlp_ratio: f32,
     pub mean: [f32; 16usize],
     pub std: [f32; 16usize],
+    pub exif_turn: i32,
 }
 #[repr(C)]
 pub struct udi_view_config {
@@ -167,6 +168,7 @@ pub struct udi_loader_config {
     pub max_file_bytes: u64,
     pub max_cache_bytes: u64,
     pub max_bad_percent: f64,
+    pub cache_dir: *const ::std::os::raw::c_char,
 }
 #[repr(C)]
 pub struct udi_train_config {
@@ -614,7 +616,7 @@ pub const UDI_ATTENTION_SRS: udi_attention = 3;
 pub const UDI_ADAMW: udi_optimizer = 1;
 pub const UDI_SGD: udi_optimizer = 2;
 pub const UDI_LARS: udi_optimizer = 3;
-pub const API_FINGERPRINT: &str = "0807510b6931dd2a76d62d476121efba377824790841718b855635d93caa222f";
+pub const API_FINGERPRINT: &str = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f";
 pub const API_VERSION: u32 = 1000;
 pub const API_ABI: u32 = 0;
 
@@ -642,18 +644,18 @@ pub fn layout() -> Vec<(&'static str, usize, usize)> {
     rows!(rows, udi_image, 40, struct_size=0, dtype=4, height=8, width=12, channels=16, reserved=20, data=24, size=32);
     rows!(rows, udi_context_config, 40, struct_size=0, device_type=4, device_index=8, num_threads=12, reserved=16,
             log_level=20, log=24, log_user=32);
-    rows!(rows, udi_model_config, 200, struct_size=0, image_size=4, patch_size=8, channels=12, embed_dim=16, depth=20,
+    rows!(rows, udi_model_config, 204, struct_size=0, image_size=4, patch_size=8, channels=12, embed_dim=16, depth=20,
             heads=24, class_tokens=28, include_patch=32, srs_heads=36, srs_residual=40, out_dim=44, head_hidden_dim=48,
             head_bottleneck_dim=52, norm_last_layer=56, resize_size=60, drop_path_rate=64, mlp_ratio=68, mean=72,
-            std=136);
+            std=136, exif_turn=200);
     rows!(rows, udi_view_config, 108, struct_size=0, global_size=4, local_size=8, patch_size=12, local_crops=16,
             global_window=20, local_window=24, crop_overlap=28, local_reference=32, crop_pairing=36, exif_turn=40,
             global_scale_min=44, global_scale_max=48, local_scale_min=52, local_scale_max=56, flip_probability=60,
             jitter_probability=64, brightness=68, contrast=72, saturation=76, hue=80, grayscale_probability=84,
             blur_probability_a=88, blur_probability_b=92, solarize_probability_b=96, blur_radius_min=100,
             blur_radius_max=104);
-    rows!(rows, udi_loader_config, 64, struct_size=0, batch_size=4, workers=8, channels=12, rank=16, world=20, seed=24,
-            max_pixels=32, max_file_bytes=40, max_cache_bytes=48, max_bad_percent=56);
+    rows!(rows, udi_loader_config, 72, struct_size=0, batch_size=4, workers=8, channels=12, rank=16, world=20, seed=24,
+            max_pixels=32, max_file_bytes=40, max_cache_bytes=48, max_bad_percent=56, cache_dir=64);
     rows!(rows, udi_train_config, 208, struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,
             micro_batch=20, rank=24, world=28, total_steps=32, steps_per_epoch=40, warmup_steps=48,
             freeze_last_layer_steps=56, teacher_temp_warmup_epochs=64, seed=72, lr=80, min_lr=88, weight_decay=96,

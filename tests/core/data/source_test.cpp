@@ -194,31 +194,50 @@ TEST(TarSource, NoticesAShardThatChanged) {
   expect_error(UDI_E_NOT_FOUND, "no such file", [&] { source.read(0, bytes); });
 }
 
-TEST(TarSource, UnpacksGzipIntoMemoryOrTheCache) {
+// Files of this process in a folder, those without a name among them.
+int open_files_in(const std::string& folder) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;  // the iterator's own
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    count += target.compare(0, folder.size() + 1, folder + "/") == 0;
+  }
+  return count;
+}
+
+TEST(TarSource, UnpacksGzipIntoMemoryOrTheCacheFile) {
   TempFolder folder;
   write(folder / "a.tar", plain_tar());
   ASSERT_EQ(std::system(("gzip -k " + (folder / "a.tar")).c_str()), 0);
   ImageSource::Options options;
-  options.cache_folder = folder / "cache/deep";
+  options.cache_dir = folder / "cache";
+  std::filesystem::create_directory(options.cache_dir);
   LogHost host;
   const ImageSource memory = ImageSource::open(folder / "a.tar.gz", options, host);
   EXPECT_EQ(host.count("unpacked into memory"), 1);
-  EXPECT_FALSE(std::filesystem::exists(options.cache_folder));
+  EXPECT_EQ(open_files_in(options.cache_dir), 0);
   options.max_cache_bytes = 2000;
-  const ImageSource cached = ImageSource::open(folder / "a.tar.gz", options, host);
-  EXPECT_EQ(host.count("unpacked as"), 1);
-  const ImageSource again = ImageSource::open(folder / "a.tar.gz", options, host);
-  EXPECT_EQ(host.count("unpacked before"), 1);
-  for (const ImageSource* source : {&memory, &cached, &again}) {
-    EXPECT_EQ(names(*source), (Names{"set/train/cat/1.jpg", "set/train/dog/2.jpg"}));
-    EXPECT_EQ(content(*source, 1), "dog 2");
+  {
+    const ImageSource cached = ImageSource::open(folder / "a.tar.gz", options, host);
+    EXPECT_EQ(host.count("unpacked into " + options.cache_dir), 1);
+    EXPECT_EQ(open_files_in(options.cache_dir), 1);
+    for (const ImageSource* source : {&memory, &cached}) {
+      EXPECT_EQ(names(*source), (Names{"set/train/cat/1.jpg", "set/train/dog/2.jpg"}));
+      EXPECT_EQ(content(*source, 1), "dog 2");
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(options.cache_dir));  // nothing that a killed process could leave
   }
-  int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(options.cache_folder)) {
-    files += 1;
-    EXPECT_EQ(entry.path().extension(), ".tar");  // nothing temporary is left
+  write(folder / "shards/1.tar", plain_tar());
+  write(folder / "shards/2.tar", TarBuilder().file("a.jpg", "first of two").file("b.jpg", "last").finish());
+  ASSERT_EQ(std::system(("gzip " + (folder / "shards/*.tar")).c_str()), 0);
+  {
+    const ImageSource shards = ImageSource::open(folder / "shards", options, host);
+    EXPECT_EQ(open_files_in(options.cache_dir), 1);
+    EXPECT_EQ(content(shards, 1), "dog 2");
+    EXPECT_EQ(content(shards, 2), "first of two");
+    EXPECT_EQ(content(shards, 3), "last");
   }
-  EXPECT_EQ(files, 1);
+  EXPECT_EQ(open_files_in(options.cache_dir), 0);
   // Joined gzip files are one archive; a gzip named .tar is known by its content.
   ASSERT_EQ(std::system(("cd " + (folder / "") +
                          " && head -c 1000 a.tar | gzip > j && tail -c +1001 a.tar | gzip >> j && "
@@ -254,9 +273,8 @@ TEST(TarSource, SaysWhenTheCacheCannotBeWritten) {
   ASSERT_EQ(std::system(("gzip " + (folder / "a.tar")).c_str()), 0);
   ImageSource::Options options;
   options.max_cache_bytes = 0;
-  write(folder / "file", "");
-  options.cache_folder = folder / "file/cache";
-  expect_error(UDI_E_IO, "its folder cannot be made", [&] { ImageSource::open(folder / "a.tar.gz", options, Host()); });
+  options.cache_dir = folder / "nowhere";
+  expect_error(UDI_E_IO, "nowhere: cannot take the cache file: No such file", [&] { ImageSource::open(folder / "a.tar.gz", options, Host()); });
 }
 
 TEST(ImageSource, TakesASingleImage) {

@@ -37,6 +37,14 @@ TEST(Schema, EveryDefaultPassesItsOwnCheck) {
   }
 }
 
+TEST(Schema, WhatOptionsNeedAreOptions) {
+  for (const char* job : {"pretrain", "extract", "knn", "attention", "inspect", "convert", "bench", "demo-data"}) {
+    for (const auto& option : find_job(job).options) {
+      EXPECT_TRUE(option.needs.empty() || find_job(job).find(option.needs)) << job << " " << option.name;
+    }
+  }
+}
+
 TEST(Schema, PresetsNameOptionsThatExistWithValuesThatPass) {
   for (const char* preset : {"paper", "code", "small-data"}) {
     Json config = Json::parse(kPretrain);
@@ -104,6 +112,20 @@ TEST(Config, NamesOptionValueAndLimit) {
   expect_failure("pretrain", R"({"data": null, "out": "o"})", "'data' must be given");
   expect_failure("knn", R"({"train": "a", "test": "b", "k": []})", "k: the list is empty");
   expect_failure("knn", R"({"train": "a", "test": "b", "k": [5, 0]})", "k: 0 is below");
+}
+
+TEST(Config, RefusesOptionsThatWouldDoNothing) {
+  const std::pair<const char*, const char*> idle[] = {
+      {R"("knn_every": 3)", "knn_every: does nothing without knn_train"},
+      {R"("knn_k": 5)", "knn_k: does nothing without knn_train"},
+      {R"("report_images": "i")", "report_images: does nothing without report"},
+      {R"("partial": true)", "partial: does nothing without init"}};
+  for (const auto& [option, words] : idle) {
+    expect_failure("pretrain", std::string(R"({"data": "d", "out": "o", )") + option + "}", words);
+  }
+  EXPECT_NO_THROW(JobConfig("pretrain", R"({"data": "d", "out": "o", "knn_k": 20, "partial": false})"));
+  EXPECT_NO_THROW(JobConfig(
+      "pretrain", R"({"data": "d", "out": "o", "knn_k": 5, "knn_every": 3, "knn_train": "a", "knn_test": "b"})"));
 }
 
 TEST(Config, RefusesWhatIsNoObjectOfOptions) {

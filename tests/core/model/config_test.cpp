@@ -58,6 +58,7 @@ TEST(Config, NamesFieldValueAndLimit) {
       {[](auto& c) { c.head_bottleneck_dim = -2; }, {"head_bottleneck_dim", "-2"}},
       {[](auto& c) { c.norm_last_layer = 7; }, {"norm_last_layer", "7"}},
       {[](auto& c) { c.resize_size = 223; }, {"resize_size", "223", "224"}},
+      {[](auto& c) { c.exif_turn = 2; }, {"exif_turn", "2", "1"}},
       {[](auto& c) { c.drop_path_rate = 1; }, {"drop_path_rate", "1"}},
       {[](auto& c) { c.drop_path_rate = NAN; }, {"drop_path_rate", "nan"}},
       {[](auto& c) { c.mlp_ratio = 0; }, {"mlp_ratio", "0"}},
@@ -83,11 +84,13 @@ TEST(Config, GoesThroughJsonUnchanged) {
   c.mean[4] = 0.1234567f;
   c.drop_path_rate = 0.3f;
   c.norm_last_layer = 1;
+  c.exif_turn = 1;
   const nlohmann::json json = nlohmann::json::parse(config_to_json(c).dump());
   EXPECT_EQ(json["mean"].size(), 5u);
   const udi_model_config back = config_from_json(json);
   EXPECT_EQ(config_to_json(back), config_to_json(c));
   EXPECT_EQ(back.mean[4], c.mean[4]);
+  EXPECT_EQ(back.exif_turn, 1);
   EXPECT_EQ(back.drop_path_rate, c.drop_path_rate);
 }
 

@@ -12,7 +12,7 @@ import com.sun.jna.ptr.PointerByReference;
 /** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
 public interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "0807510b6931dd2a76d62d476121efba377824790841718b855635d93caa222f";
+    String API_FINGERPRINT = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -252,7 +252,7 @@ public interface Native extends Library {
 
     @FieldOrder({"struct_size", "image_size", "patch_size", "channels", "embed_dim", "depth", "heads", "class_tokens",
             "include_patch", "srs_heads", "srs_residual", "out_dim", "head_hidden_dim", "head_bottleneck_dim",
-            "norm_last_layer", "resize_size", "drop_path_rate", "mlp_ratio", "mean", "std"})
+            "norm_last_layer", "resize_size", "drop_path_rate", "mlp_ratio", "mean", "std", "exif_turn"})
     class ModelConfig extends Struct {
         public int struct_size;
         /** pixels a side that the position embedding is made for; a multiple of patch_size */
@@ -292,10 +292,12 @@ public interface Native extends Library {
         /** a channel, of values 0..1 */
         public float[] mean = new float[16];
         public float[] std = new float[16];
+        /** evaluation: 1: photographs are turned as their EXIF orientation says; official 0 */
+        public int exif_turn;
 
         public ModelConfig() {
-            super(200, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 136);
-            struct_size = 200;
+            super(204, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 136, 200);
+            struct_size = 204;
         }
     }
 
@@ -358,7 +360,7 @@ public interface Native extends Library {
     }
 
     @FieldOrder({"struct_size", "batch_size", "workers", "channels", "rank", "world", "seed", "max_pixels",
-            "max_file_bytes", "max_cache_bytes", "max_bad_percent"})
+            "max_file_bytes", "max_cache_bytes", "max_bad_percent", "cache_dir"})
     class LoaderConfig extends Struct {
         public int struct_size;
         public int batch_size;
@@ -375,14 +377,17 @@ public interface Native extends Library {
         public long max_pixels;
         /** of one image file */
         public long max_file_bytes;
-        /** tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder */
+        /** tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir */
         public long max_cache_bytes;
         /** more unreadable images than this end the run with UDI_E_FORMAT */
         public double max_bad_percent;
+        /** an existing folder; the disk has its room back when the loader is freed, and after a crash. NULL: $TMPDIR,
+         * or else /tmp. Borrowed for the call that opens the loader */
+        public Pointer cache_dir;
 
         public LoaderConfig() {
-            super(64, 0, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56);
-            struct_size = 64;
+            super(72, 0, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64);
+            struct_size = 72;
         }
     }
 
@@ -619,9 +624,10 @@ public interface Native extends Library {
     /** Overwrites a weight tensor; value: UDI_F32 of the same shape. */
     int udi_model_param_set(ModelHandle model, String name, Array value, Error error);
 
-    /** The evaluation transform that belongs to the weights: bicubic resize of the shorter side to resize_size, centre
-     * crop of image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1).
-     * UDI_E_FORMAT: an image cannot be decoded (its index is in the message). */
+    /** The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is 1, bicubic
+     * resize of the shorter side to resize_size, centre crop of image_size. out: [count, channels, image_size,
+     * image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be decoded (its index is
+     * in the message). */
     int udi_model_prepare(ModelHandle model, Image[] images, long count, PointerByReference out, Error error);
 
     /** cls of the last block, not normalised. Ignores NULL. */
