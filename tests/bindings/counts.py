@@ -28,6 +28,7 @@ places = {
     "nm -D libudi.so": {line.split()[2].split("@")[0] for line in exported.splitlines() if line.split()[1] != "A"},
     "bindings/udi.api.json": {f["name"] for f in json.loads((source / "bindings/udi.api.json").read_text())["functions"]},
     "Python, Lua: udi.cdef.h": found("bindings/udi.cdef.h", r"^\w[\w *]*?(udi_\w+)\("),
+    "Python: _udi.pyi": found("bindings/python/udi/_udi.pyi", r"^    def (udi_(?!python_)\w+)\("),
     "Lua: udi_raw.lua": found("bindings/lua/udi_raw.lua", r'^    \{"(udi_\w+)", "'),
     "Rust: sys.rs": found("bindings/rust/src/sys.rs", r"pub fn (udi_\w+)\("),
     "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
@@ -45,8 +46,8 @@ fingerprints = {
     "libudi.so": fingerprint if fingerprint.encode() in pathlib.Path(library).read_bytes() else "another",
     "bindings/udi.api.json": json.loads((source / "bindings/udi.api.json").read_text())["fingerprint"],
 }
-for path in ("bindings/lua/udi_raw.lua", "bindings/rust/src/sys.rs", "bindings/go/layout.go", java,
-             "bindings/csharp/Native.cs"):
+for path in ("bindings/lua/udi_raw.lua", "bindings/python/udi/_header.py", "bindings/rust/src/sys.rs",
+             "bindings/go/layout.go", java, "bindings/csharp/Native.cs"):
     fingerprints[path] = "".join(found(path, r'"([0-9a-f]{64})"'))
 bad += [f"{place}: fingerprint {value}, not {fingerprint}"
         for place, value in fingerprints.items() if value != fingerprint]
