@@ -123,13 +123,23 @@ class Interrupt(unittest.TestCase):
 
     def test_closing_during_a_call_waits_for_it(self):
         self.run_in_child("""
-            once_busy(lambda: (model.close(), context.close(), os.kill(os.getpid(), signal.SIGINT)))
+            import weakref
+            owners = weakref.ref(model._owner), weakref.ref(context._owner)
+            kept = []
+            def close():
+                model.close()
+                context.close()
+                kept.extend(owner() is not None for owner in owners)
+                os.kill(os.getpid(), signal.SIGINT)
             extract = model.extract
+            once_busy(close)
             try:
                 patiently(lambda: extract(endless))
             except KeyboardInterrupt:
-                assert model.closed and context.closed
-                print("as promised")
+                assert kept == [True, True] and model.closed and context.closed
+            del extract, model, context
+            assert [owner() for owner in owners] == [None, None]
+            print("as promised")
         """)
 
     def test_in_a_job(self):
