@@ -155,6 +155,7 @@ typedef struct udi_view_config {
   float blur_probability_b;
   float solarize_probability_b;
   float blur_radius_min, blur_radius_max;
+  int32_t channels;
 } udi_view_config;
 
 typedef struct udi_loader_config {

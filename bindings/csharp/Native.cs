@@ -124,27 +124,34 @@ namespace Udi
         public int device_index;
         /// <summary>0 to 8</summary>
         public int ndim;
-        /// <summary>must be 0</summary>
+        /// <summary>0</summary>
         public uint flags;
+        /// <summary>ndim sizes, each at least 1</summary>
         public IntPtr shape;
         /// <summary>in elements, at least 0; NULL: row-major and contiguous</summary>
         public IntPtr strides;
+        /// <summary>on the CPU or on the context's GPU, aligned to its elements</summary>
         public IntPtr data;
     }
 
-    /// <summary>One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous.</summary>
+    /// <summary>One image of any size: a JPEG, PNG or .npy file's bytes, or pixels [height, width, channels],
+    /// contiguous.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct Image
     {
         public uint struct_size;
-        /// <summary>of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file</summary>
+        /// <summary>of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1, finite); 0: data is an encoded file</summary>
         public int dtype;
+        /// <summary>of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file</summary>
         public int height;
+        /// <summary>of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file</summary>
         public int width;
+        /// <summary>of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file</summary>
         public int channels;
+        /// <summary>0</summary>
         public int reserved;
         public IntPtr data;
-        /// <summary>bytes of data</summary>
+        /// <summary>bytes of data; of pixels exactly as many as they need</summary>
         public ulong size;
     }
 
@@ -154,8 +161,9 @@ namespace Udi
         public uint struct_size;
         /// <summary>UDI_CPU; UDI_CUDA asked for and not there is an error</summary>
         public int device_type;
+        /// <summary>0 for UDI_CPU</summary>
         public int device_index;
-        /// <summary>of udi_views_create, and of loaders that name no number of their own; 0: one a core</summary>
+        /// <summary>to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core</summary>
         public int num_threads;
         /// <summary>0</summary>
         public int reserved;
@@ -170,42 +178,44 @@ namespace Udi
     public unsafe struct ModelConfig
     {
         public uint struct_size;
-        /// <summary>pixels a side that the position embedding is made for; a multiple of patch_size</summary>
+        /// <summary>pixels a side of the position embedding; a multiple of patch_size, at most 8192</summary>
         public int image_size;
-        /// <summary>pixels a side</summary>
+        /// <summary>pixels a side, 1 to 512</summary>
         public int patch_size;
         /// <summary>1 to 16</summary>
         public int channels;
-        /// <summary>a multiple of heads</summary>
+        /// <summary>a multiple of heads, 1 to 16384</summary>
         public int embed_dim;
         /// <summary>blocks, 1 to 256</summary>
         public int depth;
-        /// <summary>of a block</summary>
+        /// <summary>of a block, 1 to embed_dim</summary>
         public int heads;
         /// <summary>2: cls and cls_plus (UDI); 1: cls alone</summary>
         public int class_tokens;
         /// <summary>1: SRS module and the patch level of the loss; 0: without (DINO)</summary>
         public int include_patch;
-        /// <summary>of the SRS module; official: 6 at every width</summary>
+        /// <summary>of the SRS module, dividing embed_dim; official: 6 at every width</summary>
         public int srs_heads;
         /// <summary>1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure)</summary>
         public int srs_residual;
-        /// <summary>prototypes</summary>
+        /// <summary>prototypes, 2 to 4194304; official: 65536</summary>
         public int out_dim;
-        /// <summary>official: 2048</summary>
+        /// <summary>1 to 65536; official: 2048</summary>
         public int head_hidden_dim;
-        /// <summary>official: 256</summary>
+        /// <summary>1 to 16384; official: 256</summary>
         public int head_bottleneck_dim;
         /// <summary>1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe)</summary>
         public int norm_last_layer;
-        /// <summary>evaluation: shorter side before the centre crop of image_size; official 256 at 224</summary>
+        /// <summary>evaluation: pixels of the shorter side before the centre crop of image_size; official: 256 at 224;
+        /// image_size to 16384</summary>
         public int resize_size;
-        /// <summary>of the last block, growing from 0; student only</summary>
+        /// <summary>of the last block, growing from 0; student only; 0 to below 1</summary>
         public float drop_path_rate;
-        /// <summary>hidden width of a block's MLP / embed_dim</summary>
+        /// <summary>hidden width of a block's MLP / embed_dim, above 0 to 64</summary>
         public float mlp_ratio;
-        /// <summary>a channel, of values 0..1</summary>
+        /// <summary>a channel, of values 0..1; finite</summary>
         public fixed float mean[16];
+        /// <summary>above 0</summary>
         public fixed float std[16];
         /// <summary>evaluation: 1: photographs are turned as their EXIF orientation says; official 0</summary>
         public int exif_turn;
@@ -217,16 +227,17 @@ namespace Udi
     public unsafe struct ViewConfig
     {
         public uint struct_size;
-        /// <summary>pixels a side, multiples of patch_size</summary>
+        /// <summary>pixels a side; multiples of patch_size, at most 16384</summary>
         public int global_size;
-        /// <summary>pixels a side, multiples of patch_size</summary>
+        /// <summary>pixels a side; multiples of patch_size, at most 16384</summary>
         public int local_size;
+        /// <summary>pixels a side, 1 to 1024: the model's</summary>
         public int patch_size;
         /// <summary>0 to 64; recipe: 10, official default: 6</summary>
         public int local_crops;
-        /// <summary>one sample is drawn from each window x window tokens</summary>
+        /// <summary>one sample is drawn from each window x window tokens; 1 to 16384</summary>
         public int global_window;
-        /// <summary>one sample is drawn from each window x window tokens</summary>
+        /// <summary>one sample is drawn from each window x window tokens; 1 to 16384</summary>
         public int local_window;
         /// <summary>0: official (its width term takes the row of the box); 1: mended</summary>
         public int crop_overlap;
@@ -237,19 +248,23 @@ namespace Udi
         public int crop_pairing;
         /// <summary>1: turn photographs as their EXIF orientation says</summary>
         public int exif_turn;
+        /// <summary>1e-6 to 1</summary>
         public float global_scale_min;
+        /// <summary>1e-6 to 1</summary>
         public float global_scale_max;
+        /// <summary>1e-6 to 1</summary>
         public float local_scale_min;
+        /// <summary>1e-6 to 1</summary>
         public float local_scale_max;
         public float flip_probability;
         public float jitter_probability;
-        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5</summary>
         public float brightness;
-        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5</summary>
         public float contrast;
-        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5</summary>
         public float saturation;
-        /// <summary>factors from 1 +- x; hue shift from +- x, at most 0.5</summary>
+        /// <summary>factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5</summary>
         public float hue;
         public float grayscale_probability;
         /// <summary>branch A, taken half the time: blur alone; official 0.75</summary>
@@ -257,37 +272,45 @@ namespace Udi
         /// <summary>branch B: blur, then solarize; official 0.1</summary>
         public float blur_probability_b;
         public float solarize_probability_b;
+        /// <summary>pixels, 0 to 100</summary>
         public float blur_radius_min;
+        /// <summary>pixels, 0 to 100</summary>
         public float blur_radius_max;
+        /// <summary>of the crops, 0 to 16: encoded images are brought to it; pixels, arrays and a loader must have it.
+        /// 0: what those have, or 3 where every image is encoded</summary>
+        public int channels;
     }
 
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct LoaderConfig
     {
         public uint struct_size;
+        /// <summary>images, 1 to 2^20, and no more than the set has</summary>
         public int batch_size;
-        /// <summary>threads; 0: one a core. The views do not depend on it</summary>
+        /// <summary>threads, 0 to 1024; 0: one a core. The views do not depend on it</summary>
         public int workers;
-        /// <summary>that images are brought to: 3, 1, or those of .npy arrays</summary>
+        /// <summary>of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays</summary>
         public int channels;
-        /// <summary>this process's share: 0 of 1</summary>
+        /// <summary>this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20</summary>
         public int rank;
-        /// <summary>this process's share: 0 of 1</summary>
+        /// <summary>this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20</summary>
         public int world;
+        /// <summary>of order and augmentation</summary>
         public ulong seed;
-        /// <summary>of one image; larger ones count as bad</summary>
+        /// <summary>of one image, 1 to 2^40; larger ones count as bad</summary>
         public ulong max_pixels;
-        /// <summary>of one image file</summary>
+        /// <summary>of one image file, 1 to 2^40</summary>
         public ulong max_file_bytes;
         /// <summary>tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir</summary>
         public ulong max_cache_bytes;
-        /// <summary>more unreadable images than this end the run with UDI_E_FORMAT</summary>
+        /// <summary>of the set, 0 to 100: more unreadable images than this end the run with UDI_E_FORMAT</summary>
         public double max_bad_percent;
         /// <summary>an existing folder; the disk has its room back when the loader is freed, and after a crash. NULL:
         /// $TMPDIR, or else /tmp. Borrowed for the call that opens the loader</summary>
         public IntPtr cache_dir;
     }
 
+    /// <summary>Counts of steps and epochs are at most 2^40.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct TrainConfig
     {
@@ -299,44 +322,55 @@ namespace Udi
         public int target_blend;
         /// <summary>0: mean of the levels (official); 1: their sum (paper)</summary>
         public int loss_reduction;
-        /// <summary>images worked on at once; 0: chosen for the device. Changes rounding only</summary>
+        /// <summary>images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only</summary>
         public int micro_batch;
         /// <summary>0 of 1</summary>
         public int rank;
         /// <summary>0 of 1</summary>
         public int world;
+        /// <summary>where the schedules end, at least 1; steps beyond have their last values</summary>
         public long total_steps;
-        /// <summary>the teacher temperature moves once an epoch</summary>
+        /// <summary>at least 1; the teacher temperature moves once an epoch</summary>
         public long steps_per_epoch;
-        /// <summary>linear, of lr</summary>
+        /// <summary>linear, of lr; 0: none</summary>
         public long warmup_steps;
+        /// <summary>in which the prototypes stay as they are; 0: none</summary>
         public long freeze_last_layer_steps;
+        /// <summary>from warmup_teacher_temp to teacher_temp; 0: none</summary>
         public long teacher_temp_warmup_epochs;
         /// <summary>of stochastic depth</summary>
         public ulong seed;
-        /// <summary>the peak itself, not scaled by the batch</summary>
+        /// <summary>the peak itself, not scaled by the batch, and the end; 0 to 1e6</summary>
         public double lr;
-        /// <summary>the peak itself, not scaled by the batch</summary>
+        /// <summary>the peak itself, not scaled by the batch, and the end; 0 to 1e6</summary>
         public double min_lr;
+        /// <summary>at the start and at the end, 0 to 1e6</summary>
         public double weight_decay;
+        /// <summary>at the start and at the end, 0 to 1e6</summary>
         public double weight_decay_end;
-        /// <summary>norm of each tensor's gradient; 0: no clipping</summary>
+        /// <summary>norm of each tensor's gradient, to 1e12; 0: no clipping</summary>
         public double clip_grad;
+        /// <summary>at the start and at the end, 0 to 1</summary>
         public double momentum_teacher;
+        /// <summary>at the start and at the end, 0 to 1</summary>
         public double momentum_teacher_end;
+        /// <summary>1e-4 to 1e4</summary>
         public double student_temp;
+        /// <summary>1e-4 to 1e4</summary>
         public double teacher_temp;
+        /// <summary>1e-4 to 1e4</summary>
         public double warmup_teacher_temp;
-        /// <summary>share of the patches' mean in the target of cls_plus, 0..1</summary>
+        /// <summary>share of the patches' mean in the target of cls_plus, 0 to 1</summary>
         public double alpha;
+        /// <summary>0 to 1</summary>
         public double center_momentum;
-        /// <summary>AdamW</summary>
+        /// <summary>AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1</summary>
         public double beta1;
-        /// <summary>AdamW</summary>
+        /// <summary>AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1</summary>
         public double beta2;
-        /// <summary>AdamW</summary>
+        /// <summary>AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1</summary>
         public double epsilon;
-        /// <summary>SGD and LARS</summary>
+        /// <summary>SGD and LARS: 0 to 0.999999</summary>
         public double sgd_momentum;
     }
 
@@ -345,14 +379,14 @@ namespace Udi
     {
         public uint struct_size;
         public int token;
-        /// <summary>counted from the end: 0 the last, 1 the one before, ...</summary>
+        /// <summary>counted from the end: 0 the last, 1 the one before, ... to depth - 1</summary>
         public int block;
-        /// <summary>this many blocks, ending with `block`, side by side in the last dimension (earliest
-        /// first)</summary>
+        /// <summary>so many blocks, ending with `block`, side by side in the last dimension (earliest first); 1 to
+        /// depth - block</summary>
         public int num_blocks;
         /// <summary>1: L2-normalise each row</summary>
         public int normalize;
-        /// <summary>images at once; 0: chosen</summary>
+        /// <summary>images at once; 0: chosen. Changes speed and memory only</summary>
         public int batch_size;
     }
 
@@ -361,9 +395,9 @@ namespace Udi
     {
         public uint struct_size;
         public int source;
-        /// <summary>UDI_ATTENTION_SRS: the patch that asks</summary>
+        /// <summary>UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1</summary>
         public int patch_row;
-        /// <summary>UDI_ATTENTION_SRS: the patch that asks</summary>
+        /// <summary>UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1</summary>
         public int patch_col;
     }
 
@@ -515,7 +549,7 @@ namespace Udi
             }
             {
                 ViewConfig value;
-                Expect("ViewConfig", sizeof(ViewConfig), 108);
+                Expect("ViewConfig", sizeof(ViewConfig), 112);
                 Expect("ViewConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("ViewConfig.global_size", (byte*)&value.global_size - (byte*)&value, 4);
                 Expect("ViewConfig.local_size", (byte*)&value.local_size - (byte*)&value, 8);
@@ -543,6 +577,7 @@ namespace Udi
                 Expect("ViewConfig.solarize_probability_b", (byte*)&value.solarize_probability_b - (byte*)&value, 96);
                 Expect("ViewConfig.blur_radius_min", (byte*)&value.blur_radius_min - (byte*)&value, 100);
                 Expect("ViewConfig.blur_radius_max", (byte*)&value.blur_radius_max - (byte*)&value, 104);
+                Expect("ViewConfig.channels", (byte*)&value.channels - (byte*)&value, 108);
             }
             {
                 LoaderConfig value;
@@ -661,7 +696,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f", 1000, 0);
+            "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b", 1000, 0);
 
         static Native()
         {
@@ -722,6 +757,7 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_version_string();
 
+        /// <summary>UDI_ABI_VERSION of the library</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern uint udi_abi_version();
 
@@ -749,24 +785,26 @@ namespace Udi
         public static extern int udi_context_create(ContextConfig* config, out ContextHandle @out, Error* error);
 
         /// <summary>Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe
-        /// in signal handlers.</summary>
+        /// in signal handlers. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_cancel(ContextHandle context);
 
-        /// <summary>Takes a cancel back, so that the context can be used again.</summary>
+        /// <summary>Takes a cancel back, so that the context can be used again. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_clear_cancel(ContextHandle context);
 
+        /// <summary>Handles made from it go on working. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_free(IntPtr context);
 
-        /// <summary>Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base",
-        /// "vit_large". UDI_E_NOT_FOUND: another name.</summary>
+        /// <summary>Fills in arch's sizes and the official head. struct_size: sizeof(udi_model_config). arch:
+        /// "vit_tiny", "vit_small", "vit_base", "vit_large". UDI_E_NOT_FOUND: another name.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_config_init(ModelConfig* config, UIntPtr struct_size,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string arch, Error* error);
 
-        /// <summary>A model with the official initialisation, drawn from seed.</summary>
+        /// <summary>A model with the official initialisation, drawn from seed. UDI_E_INVALID: the field of config that
+        /// is out of range.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_create(ContextHandle context, ModelConfig* config, ulong seed,
                 out ModelHandle @out, Error* error);
@@ -779,14 +817,16 @@ namespace Udi
         public static extern int udi_model_load(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 int role, out ModelHandle @out, Error* error);
 
-        /// <summary>Writes weights, configuration and preprocessing as one safetensors file, atomically.</summary>
+        /// <summary>Writes weights, configuration and preprocessing as one safetensors file.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_save(ModelHandle model, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 Error* error);
 
+        /// <summary>What the model was made with. Set out-&gt;struct_size first.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_get_config(ModelHandle model, ModelConfig* @out, Error* error);
 
+        /// <summary>Its sizes, and the number of all its weights. Set out-&gt;struct_size first.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_get_info(ModelHandle model, ModelInfo* @out, Error* error);
 
@@ -798,20 +838,23 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern IntPtr udi_model_param_name(ModelHandle model, long index);
 
-        /// <summary>A copy of a weight tensor.</summary>
+        /// <summary>A copy of a weight tensor: UDI_F32 on the CPU, in the official shape. UDI_E_NOT_FOUND: no weight is
+        /// called name.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_param_get(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, out TensorHandle @out, Error* error);
 
-        /// <summary>Overwrites a weight tensor; value: UDI_F32 of the same shape.</summary>
+        /// <summary>Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values.
+        /// UDI_E_NOT_FOUND: no weight is called name.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_param_set(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, Array* value, Error* error);
 
         /// <summary>The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is
-        /// 1, bicubic resize of the shorter side to resize_size, centre crop of image_size. out: [count, channels,
-        /// image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be
-        /// decoded (its index is in the message).</summary>
+        /// 1, bicubic resize of the shorter side to resize_size, centre crop of image_size. images: count of them, 1 to
+        /// 2^32. out: [count, channels, image_size, image_size] as udi_model_extract takes it, UDI_U8 if all images are
+        /// of 8 bits, else UDI_F32. UDI_E_FORMAT: an image cannot be decoded (its index is in the message);
+        /// UDI_E_SHAPE: pixels of other channels than the model's.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_prepare(ModelHandle model, Image* images, long count, out TensorHandle @out,
                 Error* error);
@@ -827,17 +870,21 @@ namespace Udi
         /// <summary>Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is
         /// normalised already; H and W multiples of patch_size, other than image_size through the official
         /// interpolation of the position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes
-        /// at udi_token, last dimension times num_blocks.</summary>
+        /// at udi_token, last dimension times num_blocks. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a
+        /// token or a block that the model has not.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_extract(ModelHandle model, Array* images, int layout, ExtractConfig* config,
                 out TensorHandle @out, Error* error);
 
-        /// <summary>Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class
-        /// tokens as keys are left out, so a map sums to less than 1.</summary>
+        /// <summary>Softmaxed attention over the patches. images as for udi_model_extract; config NULL: cls. out:
+        /// UDI_F32 on the CPU, [B, heads (of SRS: srs_heads), H / patch_size, W / patch_size]. Class tokens as keys are
+        /// left out, so the map of a class token sums to less than 1. UDI_E_SHAPE: the images are not so;
+        /// UDI_E_INVALID: also a source that the model has not.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_attention(ModelHandle model, Array* images, int layout,
                 AttentionConfig* config, out TensorHandle @out, Error* error);
 
+        /// <summary>ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_model_free(IntPtr model);
 
@@ -846,6 +893,7 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_tensor_view(TensorHandle tensor, Array* @out, Error* error);
 
+        /// <summary>ends its views; ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_tensor_free(IntPtr tensor);
 
@@ -853,8 +901,10 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_view_config_init(ViewConfig* config, UIntPtr struct_size);
 
-        /// <summary>Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch,
-        /// first_sample + i) alone.</summary>
+        /// <summary>Crops and sample maps of images in memory: count of them, 1 to 2^32. The draw of image i depends on
+        /// (seed, epoch, first_sample + i) alone; epoch: 0 to 2^24 - 1, first_sample: at least 0. UDI_E_FORMAT: an
+        /// image cannot be decoded (its index is in the message); UDI_E_MEMORY: also one over the context's limits;
+        /// UDI_E_SHAPE: pixels of other channels.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_create(ContextHandle context, ViewConfig* config, Image* images, long count,
                 ulong seed, long epoch, long first_sample, out ViewsHandle @out, Error* error);
@@ -862,7 +912,9 @@ namespace Udi
         /// <summary>The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL
         /// for none; UDI_U8, or UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its
         /// image, 0..1, the two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N]
-        /// and [B, n] over tokens, the same count in every row.</summary>
+        /// and [B, n] over tokens, 0 and 1, the same count in every row. local and sample_local are NULL where config
+        /// has no local crops, and only there. Of config, sizes and local_crops are read. UDI_E_SHAPE: an array is not
+        /// so; UDI_E_INVALID: also values out of range.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_from_arrays(ContextHandle context, ViewConfig* config, Array* global,
                 Array* local, Array* coords, Array* sample_global, Array* sample_local, out ViewsHandle @out,
@@ -872,14 +924,17 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_views_count(ViewsHandle views);
 
-        /// <summary>A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l].</summary>
+        /// <summary>A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]; on the CPU, UDI_U8, or UDI_F32
+        /// (0..1) where an image was not of 8 bits.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_crops(ViewsHandle views, int global, out TensorHandle @out, Error* error);
 
-        /// <summary>A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4].</summary>
+        /// <summary>A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4] on the CPU, as udi_views_from_arrays takes
+        /// them.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_views_coords(ViewsHandle views, out TensorHandle @out, Error* error);
 
+        /// <summary>ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_views_free(IntPtr views);
 
@@ -889,7 +944,8 @@ namespace Udi
 
         /// <summary>path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of
         /// those. Images are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped.
-        /// UDI_E_NOT_FOUND: no image there.</summary>
+        /// UDI_E_NOT_FOUND: no image there; UDI_E_FORMAT: a damaged archive or list; UDI_E_INVALID: also fewer images
+        /// than a batch of all ranks.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_loader_open(ContextHandle context,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, ViewConfig* views, LoaderConfig* config,
@@ -903,18 +959,21 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_loader_steps_per_epoch(LoaderHandle loader);
 
-        /// <summary>The next batch; epochs follow each other without end.</summary>
+        /// <summary>The next batch; epochs follow each other without end. An unreadable image is named in the log, and
+        /// another of the set takes its place. UDI_E_FORMAT: more than max_bad_percent of the set are. After a failure
+        /// the position is as it was.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_loader_next(LoaderHandle loader, out ViewsHandle @out, Error* error);
 
-        /// <summary>The position: batches given out since the start of training.</summary>
+        /// <summary>The position: batches given out since the start of training; 0 for NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_loader_position(LoaderHandle loader);
 
-        /// <summary>Continue as if `position` batches had been given out.</summary>
+        /// <summary>Continue as if `position` batches had been given out: at least 0, below 2^24 epochs.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_loader_seek(LoaderHandle loader, long position, Error* error);
 
+        /// <summary>waits for its threads; ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_loader_free(IntPtr loader);
 
@@ -924,20 +983,22 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_train_config_init(TrainConfig* config, UIntPtr struct_size);
 
-        /// <summary>Student and teacher start as copies of model.</summary>
+        /// <summary>Student and teacher start as copies of model, which is of the same context and stays as it is.
+        /// UDI_E_INVALID: the field of config that is out of range.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig* config,
                 out TrainerHandle @out, Error* error);
 
         /// <summary>One optimisation step over all images of views[0..count): teacher, targets, student, loss,
-        /// gradients, per-tensor clipping, update, teacher average, centers. Several views equal one batch of all their
-        /// images. stats may be NULL. UDI_E_NONFINITE: the loss is not finite, nothing moved; UDI_E_CANCELLED: nothing
-        /// moved.</summary>
+        /// gradients, per-tensor clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch
+        /// of all their images; they are of the trainer's context and agree in local_crops. stats may be NULL.
+        /// UDI_E_SHAPE: views that do not fit the model or each other; UDI_E_NONFINITE: the loss or a gradient is not
+        /// finite. After a failure nothing has moved.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_step(TrainerHandle trainer, IntPtr[] views, long count, StepStats* stats,
                 Error* error);
 
-        /// <summary>Steps done.</summary>
+        /// <summary>Steps done; 0 for NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern long udi_trainer_steps(TrainerHandle trainer);
 
@@ -945,19 +1006,22 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_model(TrainerHandle trainer, int role, out ModelHandle @out, Error* error);
 
-        /// <summary>Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes
-        /// along; may be NULL.</summary>
+        /// <summary>Everything that is needed to go on, in one safetensors file. loader: its position goes along; may
+        /// be NULL. A file that was there becomes path + ".prev", and the one of that name goes.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, Error* error);
 
         /// <summary>The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its
-        /// saved position.</summary>
+        /// saved position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi.
+        /// UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged and
+        /// path + ".prev" is there, the message says so: load that one to go on from the checkpoint before.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_load(ContextHandle context,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, LoaderHandle loader, out TrainerHandle @out,
                 Error* error);
 
+        /// <summary>ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_trainer_free(IntPtr trainer);
 
@@ -966,13 +1030,15 @@ namespace Udi
         public static extern IntPtr udi_job_schema();
 
         /// <summary>Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown
-        /// or misfit ones are UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, gets a JSON
-        /// object: free it with udi_string_free.</summary>
+        /// or misfit ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not
+        /// NULL, gets a JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what
+        /// the files and calls behind the job give.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_job_run(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string name,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string config_json, ProgressFn progress, IntPtr user,
                 out IntPtr out_result, Error* error);
 
+        /// <summary>ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_string_free(IntPtr @string);
     }

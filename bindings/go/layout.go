@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f"
+	apiFingerprint = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b"
 	apiVersion     = 1000
 	apiABI         = 0
 )
@@ -79,7 +79,7 @@ func layout() []layoutRow {
 		{"udi_model_config.mean", unsafe.Offsetof(C.udi_model_config{}.mean), 72},
 		{"udi_model_config.std", unsafe.Offsetof(C.udi_model_config{}.std), 136},
 		{"udi_model_config.exif_turn", unsafe.Offsetof(C.udi_model_config{}.exif_turn), 200},
-		{"udi_view_config", unsafe.Sizeof(C.udi_view_config{}), 108},
+		{"udi_view_config", unsafe.Sizeof(C.udi_view_config{}), 112},
 		{"udi_view_config.struct_size", unsafe.Offsetof(C.udi_view_config{}.struct_size), 0},
 		{"udi_view_config.global_size", unsafe.Offsetof(C.udi_view_config{}.global_size), 4},
 		{"udi_view_config.local_size", unsafe.Offsetof(C.udi_view_config{}.local_size), 8},
@@ -107,6 +107,7 @@ func layout() []layoutRow {
 		{"udi_view_config.solarize_probability_b", unsafe.Offsetof(C.udi_view_config{}.solarize_probability_b), 96},
 		{"udi_view_config.blur_radius_min", unsafe.Offsetof(C.udi_view_config{}.blur_radius_min), 100},
 		{"udi_view_config.blur_radius_max", unsafe.Offsetof(C.udi_view_config{}.blur_radius_max), 104},
+		{"udi_view_config.channels", unsafe.Offsetof(C.udi_view_config{}.channels), 108},
 		{"udi_loader_config", unsafe.Sizeof(C.udi_loader_config{}), 72},
 		{"udi_loader_config.struct_size", unsafe.Offsetof(C.udi_loader_config{}.struct_size), 0},
 		{"udi_loader_config.batch_size", unsafe.Offsetof(C.udi_loader_config{}.batch_size), 4},

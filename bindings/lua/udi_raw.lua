@@ -157,6 +157,7 @@ typedef struct udi_view_config {
   float blur_probability_b;
   float solarize_probability_b;
   float blur_radius_min, blur_radius_max;
+  int32_t channels;
 } udi_view_config;
 
 typedef struct udi_loader_config {
@@ -340,7 +341,7 @@ void udi_string_free(char *string);
 
 return {
   library = "libudi.so.0",
-  fingerprint = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f",
+  fingerprint = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b",
   version = 1000,
   abi = 0,
   layout = { -- struct, size, offsets of its fields
@@ -356,12 +357,12 @@ return {
             class_tokens=28, include_patch=32, srs_heads=36, srs_residual=40, out_dim=44, head_hidden_dim=48,
             head_bottleneck_dim=52, norm_last_layer=56, resize_size=60, drop_path_rate=64, mlp_ratio=68, mean=72,
             std=136, exif_turn=200}},
-    {"udi_view_config", 108, {struct_size=0, global_size=4, local_size=8, patch_size=12, local_crops=16,
+    {"udi_view_config", 112, {struct_size=0, global_size=4, local_size=8, patch_size=12, local_crops=16,
             global_window=20, local_window=24, crop_overlap=28, local_reference=32, crop_pairing=36, exif_turn=40,
             global_scale_min=44, global_scale_max=48, local_scale_min=52, local_scale_max=56, flip_probability=60,
             jitter_probability=64, brightness=68, contrast=72, saturation=76, hue=80, grayscale_probability=84,
             blur_probability_a=88, blur_probability_b=92, solarize_probability_b=96, blur_radius_min=100,
-            blur_radius_max=104}},
+            blur_radius_max=104, channels=108}},
     {"udi_loader_config", 72, {struct_size=0, batch_size=4, workers=8, channels=12, rank=16, world=20, seed=24,
             max_pixels=32, max_file_bytes=40, max_cache_bytes=48, max_bad_percent=56, cache_dir=64}},
     {"udi_train_config", 208, {struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,

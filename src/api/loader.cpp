@@ -17,6 +17,8 @@ udi_status udi_loader_open(udi_context* context, const char* path, const udi_vie
     check_view_config(view_config);
     udi_loader_config settings = read_config(config, "config", udi_loader_config_init);
     check_loader_config(settings);
+    check(view_config.channels == 0 || view_config.channels == settings.channels, UDI_E_INVALID, "views.channels is ",
+          view_config.channels, ", must be 0 or config.channels, ", settings.channels);
     const Host& host = context->context->host;
     if (settings.workers == 0) settings.workers = context->context->num_threads;
     ImageSource::Options options;
@@ -49,7 +51,6 @@ int64_t udi_loader_position(const udi_loader* loader) { return loader ? loader->
 udi_status udi_loader_seek(udi_loader* loader, int64_t position, udi_error* error) {
   return guard(context_of(loader), error, [&] {
     require(loader, "loader");
-    check(position >= 0, UDI_E_INVALID, "position is ", position, ", must be at least 0");
     loader->loader.seek(position);
     loader->note_position();
   });

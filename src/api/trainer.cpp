@@ -1,5 +1,7 @@
 #include "train/trainer.h"
 
+#include <unistd.h>
+
 #include <atomic>
 
 #include "api/guard.h"
@@ -32,6 +34,21 @@ const Handle& in_context(const Handle* handle, const std::string& name, const st
   require(handle, name.c_str());
   check(handle->context == context, UDI_E_INVALID, name, " belongs to another context");
   return *handle;
+}
+
+// A failure says which older checkpoint lies beside; whether to go on from that one is the caller's choice.
+LoadedCheckpoint load_or_name_previous(const Context& context, const std::string& path) {
+  try {
+    return load_checkpoint(path, context.device, false);
+  } catch (const Error& found) {
+    Error error = found;
+    const std::string previous = previous_checkpoint(path);
+    const bool gone_or_damaged = error.status == UDI_E_FORMAT || error.status == UDI_E_NOT_FOUND;
+    if (gone_or_damaged && ::access(previous.c_str(), R_OK) == 0) {
+      error.message += text("; the checkpoint before it is ", previous);
+    }
+    throw error;
+  }
 }
 
 }  // namespace
@@ -93,7 +110,7 @@ udi_status udi_trainer_load(udi_context* context, const char* path, udi_loader* 
     require(path, "path");
     require(out, "out");
     if (loader) in_context(loader, "loader", context->context);
-    LoadedCheckpoint loaded = load_checkpoint(path, context->context->device, false);
+    LoadedCheckpoint loaded = load_or_name_previous(*context->context, path);
     if (loader) {
       const auto& extra = loaded.extra;
       const bool there = extra.is_object() && extra.contains(kPositionKey) && extra[kPositionKey].is_number_unsigned();

@@ -61,6 +61,8 @@ Views views_of(const Context& context, const udi_view_config& config, const Call
   check_dtype(global, "global", {UDI_U8, UDI_F32});
   const int64_t batch = global.size(1), channels = global.size(2);
   in_range("global.shape[2]", channels, 1, 16);
+  check(config.channels == 0 || channels == config.channels, UDI_E_SHAPE, "global.shape[2] is ", channels,
+        ", must be config.channels, ", config.channels);
   if (global.scalar_type() == at::kFloat) check_values(global, "global", 0, 1);
 
   Views views;
@@ -102,7 +104,8 @@ udi_status udi_views_create(udi_context* context, const udi_view_config* config,
     const ImageList list(images, count);
     in_range("epoch", epoch, 0, (int64_t(1) << 24) - 1);
     in_range("first_sample", first_sample, 0, INT64_MAX - count);
-    const int channels = list.channels() ? list.channels() : 3;
+    const int given = list.channels() ? list.channels() : 3;
+    const int channels = settings.channels ? settings.channels : given;
     std::vector<Image> decoded(static_cast<size_t>(count));
     for_each_image(*context->context, count,
                    [&](int64_t i, int) { decoded[size_t(i)] = list.read(i, channels, settings.exif_turn != 0); });

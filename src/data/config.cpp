@@ -48,6 +48,7 @@ void check_view_config(const udi_view_config& config) {
   check_range<float>("blur_probability_b", config.blur_probability_b, 0, 1);
   check_range<float>("solarize_probability_b", config.solarize_probability_b, 0, 1);
   check_pair("blur_radius", config.blur_radius_min, config.blur_radius_max, 0, 100);
+  check_range<int32_t>("channels", config.channels, 0, 16);
 }
 
 void check_loader_config(const udi_loader_config& config) {

@@ -79,7 +79,9 @@ void Loader::next(Views& out) {
 }
 
 void Loader::seek(int64_t position) {
-  check(position >= 0, UDI_E_INVALID, "position ", position, " is negative");
+  constexpr int64_t kEpochs = int64_t(1) << 24;  // that random draws tell apart
+  const int64_t last = steps_per_epoch_ * kEpochs - 1;
+  check(position >= 0 && position <= last, UDI_E_INVALID, "position is ", position, ", must be 0 to ", last);
   if (pool_) pool_->drop_all();
   ahead_.clear();  // items that run now keep their batch alive until they end
   position_ = position;

@@ -107,6 +107,44 @@ static void test_saved_trainer_goes_on_to_the_same_bits(void** state) {
   udi_context_free(context);
 }
 
+/* A damaged checkpoint names its tensor and the checkpoint before it, which is there and goes on. */
+static void test_damaged_checkpoint_and_the_one_before(void** state) {
+  udi_context* context = new_context();
+  udi_trainer *trainer = new_trainer(context), *loaded = UNTOUCHED;
+  udi_views* views = new_views(context, 4);
+  char path[64], previous[80], hint[128];
+  (void)state;
+  snprintf(path, sizeof path, "%s/checkpoint", image_folder);
+  snprintf(previous, sizeof previous, "%s.prev", path);
+  snprintf(hint, sizeof hint, "the checkpoint before it is %s", previous);
+  for (int i = 0; i < 2; ++i) {
+    step(trainer, &views, 1);
+    assert_works(udi_trainer_save(trainer, NULL, path, &error));
+  }
+  FILE* file = fopen(path, "r+b"); /* its last bytes are the centers */
+  assert_non_null(file);
+  assert_int_equal(fseek(file, -1, SEEK_END), 0);
+  const int last = fgetc(file);
+  assert_int_equal(fseek(file, -1, SEEK_END), 0);
+  fputc(last ^ 0x40, file);
+  assert_int_equal(fclose(file), 0);
+  assert_fails(udi_trainer_load(context, path, NULL, &loaded, &error), UDI_E_FORMAT, "the checksum of 'center'");
+  assert_fails(udi_trainer_load(context, path, NULL, &loaded, &error), UDI_E_FORMAT, hint);
+  unlink(path);
+  assert_fails(udi_trainer_load(context, path, NULL, &loaded, &error), UDI_E_NOT_FOUND, hint);
+  assert_ptr_equal(loaded, UNTOUCHED);
+  assert_works(udi_trainer_load(context, previous, NULL, &loaded, &error));
+  assert_int_equal(udi_trainer_steps(loaded), 1);
+  udi_trainer_free(loaded);
+  unlink(previous);
+  udi_error error = {0};
+  assert_int_equal(udi_trainer_load(context, path, NULL, &loaded, &error), UDI_E_NOT_FOUND);
+  assert_null(strstr(error.message, ".prev"));
+  udi_views_free(views);
+  udi_trainer_free(trainer);
+  udi_context_free(context);
+}
+
 /* What a file with both weights holds, by role. */
 static void test_roles(void** state) {
   udi_context* context = new_context();
@@ -190,6 +228,7 @@ int main(void) {
       cmocka_unit_test(test_losses_are_finite_and_fall),
       cmocka_unit_test(test_stats_may_be_left_out),
       cmocka_unit_test(test_saved_trainer_goes_on_to_the_same_bits),
+      cmocka_unit_test(test_damaged_checkpoint_and_the_one_before),
       cmocka_unit_test(test_roles),
       cmocka_unit_test(test_nonfinite_loss),
       cmocka_unit_test(test_views_that_do_not_fit),

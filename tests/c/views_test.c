@@ -77,6 +77,143 @@ static void test_draws_depend_on_the_sample_alone(void** state) {
   udi_context_free(context);
 }
 
+/* A file of tests/data/image; the caller frees data. */
+static udi_image encoded(const char* name) {
+  char path[512];
+  udi_image image = {0};
+  uint8_t* bytes = malloc(1 << 16);
+  snprintf(path, sizeof path, "%s/%s", UDI_IMAGES, name);
+  FILE* file = fopen(path, "rb");
+  if (!file) fail_msg("%s: cannot be opened", path);
+  image.struct_size = sizeof image;
+  image.size = fread(bytes, 1, 1 << 16, file);
+  image.data = bytes;
+  assert_int_equal(fclose(file), 0);
+  return image;
+}
+
+enum { FILES = 4 };
+static const char* const file_names[FILES] = {"jpeg_gray.jpg", "png_gray_8.png", "jpeg_420.jpg", "png_rgb_8.png"};
+
+static int read_files(void** state) {
+  static udi_image files[FILES];
+  for (int i = 0; i < FILES; ++i) files[i] = encoded(file_names[i]);
+  *state = files;
+  return 0;
+}
+
+static int free_files(void** state) {
+  const udi_image* files = *state;
+  for (int i = 0; i < FILES; ++i) free((void*)(uintptr_t)files[i].data);
+  return 0;
+}
+
+static udi_views* views_with(udi_context* context, udi_view_config config, int32_t channels, const udi_image* images,
+                             int64_t count) {
+  udi_views* views = NULL;
+  config.channels = channels;
+  assert_works(udi_views_create(context, &config, images, count, 3, 0, 0, &views, &error));
+  return views;
+}
+
+static int32_t channels_of(const udi_views* views) {
+  udi_tensor* crops = crops_of(views, 1);
+  const int32_t channels = (int32_t)view_of(crops).shape[2];
+  udi_tensor_free(crops);
+  return channels;
+}
+
+/* Files brought to one channel: a gray one's levels, a coloured one's luminance (ITU-R 601), which is near that of the
+ * colours that were resized one by one. */
+static void test_channels_of_files(void** state) {
+  const udi_image* files = *state;
+  udi_context* context = new_context();
+  udi_view_config config = small_view_config();
+  const int64_t plane = SIZE * SIZE;
+  config.jitter_probability = config.grayscale_probability = config.solarize_probability_b = 0;
+  config.blur_probability_a = config.blur_probability_b = 0;
+  udi_views *one = views_with(context, config, 1, files, FILES), *three = views_with(context, config, 3, files, FILES),
+            *unsaid = views_with(context, config, 0, files, FILES);
+  udi_tensor *gray = crops_of(one, 1), *rgb = crops_of(three, 1);
+  const udi_array g = view_of(gray), c = view_of(rgb);
+  assert_equal_tensors(crops_of(unsaid, 1), crops_of(three, 1));
+  assert_equal_tensors(coords_of(one), coords_of(three));
+  assert_int_equal(g.shape[2], 1);
+  assert_int_equal(c.shape[2], 3);
+  double difference = 0;
+  for (int64_t i = 0; i < 2 * FILES * plane; ++i) {
+    const uint8_t *level = (uint8_t*)g.data + i, *colour = (uint8_t*)c.data + i / plane * 3 * plane + i % plane;
+    const int red = colour[0], green = colour[plane], blue = colour[2 * plane];
+    if (i / plane % FILES < 2) assert_true(red == *level && green == *level && blue == *level);
+    difference += fabs(0.299 * red + 0.587 * green + 0.114 * blue - *level);
+  }
+  assert_true(difference / (double)(2 * FILES * plane) < 1);
+  udi_tensor_free(gray);
+  udi_tensor_free(rgb);
+  udi_views_free(one);
+  udi_views_free(three);
+  udi_views_free(unsaid);
+  udi_context_free(context);
+}
+
+/* A model of gray images learns from files, and from files among pixels that say how many channels there are. */
+static void test_gray_model_learns_from_files(void** state) {
+  udi_context* context = new_context();
+  uint8_t levels[24 * 24];
+  udi_image images[FILES + 1] = {{0}};
+  udi_model_config config = small_model_config();
+  const udi_train_config train = small_train_config();
+  udi_model* model = NULL;
+  udi_trainer* trainer = NULL;
+  udi_step_stats stats = {0};
+  memcpy(images + 1, *state, FILES * sizeof *images);
+  for (size_t i = 0; i < sizeof levels; ++i) levels[i] = (uint8_t)(i * 7);
+  images[0].struct_size = sizeof *images;
+  images[0].dtype = UDI_U8;
+  images[0].height = images[0].width = 24;
+  images[0].channels = 1;
+  images[0].data = levels;
+  images[0].size = sizeof levels;
+  udi_views *files = views_with(context, small_view_config(), 1, images + 1, FILES),
+            *mixture = views_with(context, small_view_config(), 0, images, FILES + 1);
+  const udi_views* batch[] = {files, mixture};
+  assert_int_equal(channels_of(mixture), 1);
+  config.channels = 1;
+  assert_works(udi_model_create(context, &config, 1, &model, &error));
+  assert_works(udi_trainer_create(context, model, &train, &trainer, &error));
+  stats.struct_size = sizeof stats;
+  assert_works(udi_trainer_step(trainer, batch, 2, &stats, &error));
+  assert_true(isfinite(stats.loss));
+  udi_trainer_free(trainer);
+  udi_model_free(model);
+  udi_views_free(files);
+  udi_views_free(mixture);
+  udi_context_free(context);
+}
+
+static void test_channels_that_images_do_not_have(void** state) {
+  static struct drawing drawing;
+  udi_context* context = new_context();
+  udi_view_config config = small_view_config();
+  udi_views* views = UNTOUCHED;
+  udi_image array = encoded("npy_u2_5.npy");
+  draw_all(&drawing);
+#define VIEWS(images) udi_views_create(context, &config, images, 1, 0, 0, 0, &views, &error)
+  config.channels = 1;
+  assert_fails(VIEWS(drawing.images), UDI_E_SHAPE, "images[0]: channels is 3, must be 1");
+  config.channels = 2;
+  assert_fails(VIEWS((const udi_image*)*state), UDI_E_FORMAT, "images[0]: a JPEG or PNG gives 1 or 3 channels, 2 are");
+  config.channels = 0;
+  assert_fails(VIEWS(&array), UDI_E_FORMAT, "images[0]: ");
+  assert_ptr_equal(views, UNTOUCHED);
+#undef VIEWS
+  views = views_with(context, config, 5, &array, 1);
+  assert_int_equal(channels_of(views), 5);
+  udi_views_free(views);
+  free((void*)(uintptr_t)array.data);
+  udi_context_free(context);
+}
+
 static struct {
   uint8_t global[2 * 2 * 3 * SIZE * SIZE], local[2 * 2 * 3 * SIZE / 2 * SIZE / 2];
   float coords[4 * 2 * 4];
@@ -162,6 +299,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_shapes),
       cmocka_unit_test(test_draws_depend_on_the_sample_alone),
+      cmocka_unit_test_setup_teardown(test_channels_of_files, read_files, free_files),
+      cmocka_unit_test_setup_teardown(test_gray_model_learns_from_files, read_files, free_files),
+      cmocka_unit_test_setup_teardown(test_channels_that_images_do_not_have, read_files, free_files),
       cmocka_unit_test(test_callers_crops),
       cmocka_unit_test(test_callers_crops_that_do_not_fit),
   };

@@ -13,8 +13,8 @@ class ContextConfig(Config):
     """udi_context_config of udi.h.
 
     device_type: UDI_CPU; UDI_CUDA asked for and not there is an error
-    device_index
-    num_threads: of udi_views_create, and of loaders that name no number of their own; 0: one a core
+    device_index: 0 for UDI_CPU
+    num_threads: to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core
     log_level: most detailed level that is passed on
     """
 
@@ -34,25 +34,26 @@ class ContextConfig(Config):
 class ModelConfig(Config):
     """udi_model_config of udi.h.
 
-    image_size: pixels a side that the position embedding is made for; a multiple of patch_size
-    patch_size: pixels a side
+    image_size: pixels a side of the position embedding; a multiple of patch_size, at most 8192
+    patch_size: pixels a side, 1 to 512
     channels: 1 to 16
-    embed_dim: a multiple of heads
+    embed_dim: a multiple of heads, 1 to 16384
     depth: blocks, 1 to 256
-    heads: of a block
+    heads: of a block, 1 to embed_dim
     class_tokens: 2: cls and cls_plus (UDI); 1: cls alone
     include_patch: 1: SRS module and the patch level of the loss; 0: without (DINO)
-    srs_heads: of the SRS module; official: 6 at every width
+    srs_heads: of the SRS module, dividing embed_dim; official: 6 at every width
     srs_residual: 1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure)
-    out_dim: prototypes
-    head_hidden_dim: official: 2048
-    head_bottleneck_dim: official: 256
+    out_dim: prototypes, 2 to 4194304; official: 65536
+    head_hidden_dim: 1 to 65536; official: 2048
+    head_bottleneck_dim: 1 to 16384; official: 256
     norm_last_layer: 1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe)
-    resize_size: evaluation: shorter side before the centre crop of image_size; official 256 at 224
-    drop_path_rate: of the last block, growing from 0; student only
-    mlp_ratio: hidden width of a block's MLP / embed_dim
-    mean: a channel, of values 0..1
-    std
+    resize_size: evaluation: pixels of the shorter side before the centre crop of image_size; official: 256 at
+        224; image_size to 16384
+    drop_path_rate: of the last block, growing from 0; student only; 0 to below 1
+    mlp_ratio: hidden width of a block's MLP / embed_dim, above 0 to 64
+    mean: a channel, of values 0..1; finite
+    std: above 0
     exif_turn: evaluation: 1: photographs are turned as their EXIF orientation says; official 0
     """
 
@@ -94,32 +95,34 @@ class ModelConfig(Config):
 class ViewConfig(Config):
     """The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the image's area.
 
-    global_size: pixels a side, multiples of patch_size
-    local_size: pixels a side, multiples of patch_size
-    patch_size
+    global_size: pixels a side; multiples of patch_size, at most 16384
+    local_size: pixels a side; multiples of patch_size, at most 16384
+    patch_size: pixels a side, 1 to 1024: the model's
     local_crops: 0 to 64; recipe: 10, official default: 6
-    global_window: one sample is drawn from each window x window tokens
-    local_window: one sample is drawn from each window x window tokens
+    global_window: one sample is drawn from each window x window tokens; 1 to 16384
+    local_window: one sample is drawn from each window x window tokens; 1 to 16384
     crop_overlap: 0: official (its width term takes the row of the box); 1: mended
     local_reference: 0: official (union of both global crops, flips not undone); 1: their intersection
     crop_pairing: 0: two crops with forced overlap (official); 1: the second lies in the first (paper, fig. 1)
     exif_turn: 1: turn photographs as their EXIF orientation says
-    global_scale_min
-    global_scale_max
-    local_scale_min
-    local_scale_max
+    global_scale_min: 1e-6 to 1
+    global_scale_max: 1e-6 to 1
+    local_scale_min: 1e-6 to 1
+    local_scale_max: 1e-6 to 1
     flip_probability
     jitter_probability
-    brightness: factors from 1 +- x; hue shift from +- x, at most 0.5
-    contrast: factors from 1 +- x; hue shift from +- x, at most 0.5
-    saturation: factors from 1 +- x; hue shift from +- x, at most 0.5
-    hue: factors from 1 +- x; hue shift from +- x, at most 0.5
+    brightness: factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5
+    contrast: factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5
+    saturation: factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5
+    hue: factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5
     grayscale_probability
     blur_probability_a: branch A, taken half the time: blur alone; official 0.75
     blur_probability_b: branch B: blur, then solarize; official 0.1
     solarize_probability_b
-    blur_radius_min
-    blur_radius_max
+    blur_radius_min: pixels, 0 to 100
+    blur_radius_max: pixels, 0 to 100
+    channels: of the crops, 0 to 16: encoded images are brought to it; pixels, arrays and a loader must have it.
+        0: what those have, or 3 where every image is encoded
     """
 
     _struct = "udi_view_config"
@@ -127,7 +130,7 @@ class ViewConfig(Config):
             "crop_overlap", "local_reference", "crop_pairing", "exif_turn", "global_scale_min", "global_scale_max",
             "local_scale_min", "local_scale_max", "flip_probability", "jitter_probability", "brightness", "contrast",
             "saturation", "hue", "grayscale_probability", "blur_probability_a", "blur_probability_b",
-            "solarize_probability_b", "blur_radius_min", "blur_radius_max")
+            "solarize_probability_b", "blur_radius_min", "blur_radius_max", "channels")
     _enums = {}
     if TYPE_CHECKING:
         global_size: int
@@ -156,6 +159,7 @@ class ViewConfig(Config):
         solarize_probability_b: float
         blur_radius_min: float
         blur_radius_max: float
+        channels: int
 
         def __init__(self, *, global_size: int = ..., local_size: int = ..., patch_size: int = ...,
                 local_crops: int = ..., global_window: int = ..., local_window: int = ..., crop_overlap: int = ...,
@@ -164,23 +168,23 @@ class ViewConfig(Config):
                 local_scale_max: float = ..., flip_probability: float = ..., jitter_probability: float = ...,
                 brightness: float = ..., contrast: float = ..., saturation: float = ..., hue: float = ...,
                 grayscale_probability: float = ..., blur_probability_a: float = ..., blur_probability_b: float = ...,
-                solarize_probability_b: float = ..., blur_radius_min: float = ...,
-                blur_radius_max: float = ...) -> None: ...
+                solarize_probability_b: float = ..., blur_radius_min: float = ..., blur_radius_max: float = ...,
+                channels: int = ...) -> None: ...
 
 
 class LoaderConfig(Config):
     """udi_loader_config of udi.h.
 
-    batch_size
-    workers: threads; 0: one a core. The views do not depend on it
-    channels: that images are brought to: 3, 1, or those of .npy arrays
-    rank: this process's share: 0 of 1
-    world: this process's share: 0 of 1
-    seed
-    max_pixels: of one image; larger ones count as bad
-    max_file_bytes: of one image file
+    batch_size: images, 1 to 2^20, and no more than the set has
+    workers: threads, 0 to 1024; 0: one a core. The views do not depend on it
+    channels: of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays
+    rank: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+    world: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+    seed: of order and augmentation
+    max_pixels: of one image, 1 to 2^40; larger ones count as bad
+    max_file_bytes: of one image file, 1 to 2^40
     max_cache_bytes: tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir
-    max_bad_percent: more unreadable images than this end the run with UDI_E_FORMAT
+    max_bad_percent: of the set, 0 to 100: more unreadable images than this end the run with UDI_E_FORMAT
     cache_dir: an existing folder; the disk has its room back when the loader is freed, and after a crash. NULL:
         $TMPDIR, or else /tmp. Borrowed for the call that opens the loader
     """
@@ -209,37 +213,37 @@ class LoaderConfig(Config):
 
 
 class TrainConfig(Config):
-    """udi_train_config of udi.h.
+    """Counts of steps and epochs are at most 2^40.
 
     precision: UDI_F32, or UDI_BF16 for activations over float32 weights
     optimizer
     target_blend: 0: logits (official); 1: probabilities (paper)
     loss_reduction: 0: mean of the levels (official); 1: their sum (paper)
-    micro_batch: images worked on at once; 0: chosen for the device. Changes rounding only
+    micro_batch: images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only
     rank: 0 of 1
     world: 0 of 1
-    total_steps
-    steps_per_epoch: the teacher temperature moves once an epoch
-    warmup_steps: linear, of lr
-    freeze_last_layer_steps
-    teacher_temp_warmup_epochs
+    total_steps: where the schedules end, at least 1; steps beyond have their last values
+    steps_per_epoch: at least 1; the teacher temperature moves once an epoch
+    warmup_steps: linear, of lr; 0: none
+    freeze_last_layer_steps: in which the prototypes stay as they are; 0: none
+    teacher_temp_warmup_epochs: from warmup_teacher_temp to teacher_temp; 0: none
     seed: of stochastic depth
-    lr: the peak itself, not scaled by the batch
-    min_lr: the peak itself, not scaled by the batch
-    weight_decay
-    weight_decay_end
-    clip_grad: norm of each tensor's gradient; 0: no clipping
-    momentum_teacher
-    momentum_teacher_end
-    student_temp
-    teacher_temp
-    warmup_teacher_temp
-    alpha: share of the patches' mean in the target of cls_plus, 0..1
-    center_momentum
-    beta1: AdamW
-    beta2: AdamW
-    epsilon: AdamW
-    sgd_momentum: SGD and LARS
+    lr: the peak itself, not scaled by the batch, and the end; 0 to 1e6
+    min_lr: the peak itself, not scaled by the batch, and the end; 0 to 1e6
+    weight_decay: at the start and at the end, 0 to 1e6
+    weight_decay_end: at the start and at the end, 0 to 1e6
+    clip_grad: norm of each tensor's gradient, to 1e12; 0: no clipping
+    momentum_teacher: at the start and at the end, 0 to 1
+    momentum_teacher_end: at the start and at the end, 0 to 1
+    student_temp: 1e-4 to 1e4
+    teacher_temp: 1e-4 to 1e4
+    warmup_teacher_temp: 1e-4 to 1e4
+    alpha: share of the patches' mean in the target of cls_plus, 0 to 1
+    center_momentum: 0 to 1
+    beta1: AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1
+    beta2: AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1
+    epsilon: AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1
+    sgd_momentum: SGD and LARS: 0 to 0.999999
     """
 
     _struct = "udi_train_config"
@@ -295,10 +299,11 @@ class ExtractConfig(Config):
     """udi_extract_config of udi.h.
 
     token
-    block: counted from the end: 0 the last, 1 the one before, ...
-    num_blocks: this many blocks, ending with `block`, side by side in the last dimension (earliest first)
+    block: counted from the end: 0 the last, 1 the one before, ... to depth - 1
+    num_blocks: so many blocks, ending with `block`, side by side in the last dimension (earliest first); 1 to
+        depth - block
     normalize: 1: L2-normalise each row
-    batch_size: images at once; 0: chosen
+    batch_size: images at once; 0: chosen. Changes speed and memory only
     """
 
     _struct = "udi_extract_config"
@@ -319,8 +324,8 @@ class AttentionConfig(Config):
     """udi_attention_config of udi.h.
 
     source
-    patch_row: UDI_ATTENTION_SRS: the patch that asks
-    patch_col: UDI_ATTENTION_SRS: the patch that asks
+    patch_row: UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1
+    patch_col: UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1
     """
 
     _struct = "udi_attention_config"

@@ -2,7 +2,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-FINGERPRINT = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f"
+FINGERPRINT = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b"
 VERSION = 1000
 ABI = 0
 
@@ -21,12 +21,13 @@ LAYOUT = {
             "depth": 20, "heads": 24, "class_tokens": 28, "include_patch": 32, "srs_heads": 36, "srs_residual": 40,
             "out_dim": 44, "head_hidden_dim": 48, "head_bottleneck_dim": 52, "norm_last_layer": 56, "resize_size": 60,
             "drop_path_rate": 64, "mlp_ratio": 68, "mean": 72, "std": 136, "exif_turn": 200}),
-    "udi_view_config": (108, {"struct_size": 0, "global_size": 4, "local_size": 8, "patch_size": 12, "local_crops": 16,
+    "udi_view_config": (112, {"struct_size": 0, "global_size": 4, "local_size": 8, "patch_size": 12, "local_crops": 16,
             "global_window": 20, "local_window": 24, "crop_overlap": 28, "local_reference": 32, "crop_pairing": 36,
             "exif_turn": 40, "global_scale_min": 44, "global_scale_max": 48, "local_scale_min": 52,
             "local_scale_max": 56, "flip_probability": 60, "jitter_probability": 64, "brightness": 68, "contrast": 72,
             "saturation": 76, "hue": 80, "grayscale_probability": 84, "blur_probability_a": 88,
-            "blur_probability_b": 92, "solarize_probability_b": 96, "blur_radius_min": 100, "blur_radius_max": 104}),
+            "blur_probability_b": 92, "solarize_probability_b": 96, "blur_radius_min": 100, "blur_radius_max": 104,
+            "channels": 108}),
     "udi_loader_config": (72, {"struct_size": 0, "batch_size": 4, "workers": 8, "channels": 12, "rank": 16, "world": 20,
             "seed": 24, "max_pixels": 32, "max_file_bytes": 40, "max_cache_bytes": 48, "max_bad_percent": 56,
             "cache_dir": 64}),
@@ -103,11 +104,11 @@ class Role(IntEnum):
 
 
 class Token(IntEnum):
-    CLS = 1  # [B, D]: the first class token
+    CLS = 1  # [B, D]: the first class token (B images, D = embed_dim)
     CLS_PLUS = 2  # [B, D]: the second class token
     BOTH = 3  # [B, 2 D]: cls, then cls_plus
     PATCH_MEAN = 4  # [B, D]: mean of the patch tokens
-    PATCHES = 5  # [B, N, D]: every patch token, rows of the image first
+    PATCHES = 5  # [B, N, D]: every patch token, row by row of the image (N patches)
 
 
 class Attention(IntEnum):
@@ -217,6 +218,9 @@ DOCS = {
     "udi_version_string": (
         "\"0.1.0\""
     ),
+    "udi_abi_version": (
+        "UDI_ABI_VERSION of the library"
+    ),
     "udi_api_fingerprint": (
         "Names what this header declares: 64 hex digits, the same for headers that differ in comments or "
         "versions alone. Bindings compare it when they load."
@@ -236,17 +240,21 @@ DOCS = {
     ),
     "udi_context_cancel": (
         "Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe "
-        "in signal handlers."
+        "in signal handlers. Ignores NULL."
     ),
     "udi_context_clear_cancel": (
-        "Takes a cancel back, so that the context can be used again."
+        "Takes a cancel back, so that the context can be used again. Ignores NULL."
+    ),
+    "udi_context_free": (
+        "Handles made from it go on working. Ignores NULL."
     ),
     "udi_model_config_init": (
-        "Fills in arch's sizes and the official head. arch: \"vit_tiny\", \"vit_small\", \"vit_base\", \"vit_large\". "
-        "UDI_E_NOT_FOUND: another name."
+        "Fills in arch's sizes and the official head. struct_size: sizeof(udi_model_config). arch: "
+        "\"vit_tiny\", \"vit_small\", \"vit_base\", \"vit_large\". UDI_E_NOT_FOUND: another name."
     ),
     "udi_model_create": (
-        "A model with the official initialisation, drawn from seed."
+        "A model with the official initialisation, drawn from seed. UDI_E_INVALID: the field of config that "
+        "is out of range."
     ),
     "udi_model_load": (
         "Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, "
@@ -255,7 +263,13 @@ DOCS = {
         "misshapen (all are listed in the log, the first in the error)."
     ),
     "udi_model_save": (
-        "Writes weights, configuration and preprocessing as one safetensors file, atomically."
+        "Writes weights, configuration and preprocessing as one safetensors file."
+    ),
+    "udi_model_get_config": (
+        "What the model was made with. Set out->struct_size first."
+    ),
+    "udi_model_get_info": (
+        "Its sizes, and the number of all its weights. Set out->struct_size first."
     ),
     "udi_model_param_count": (
         "The number of weight tensors; 0 for NULL."
@@ -264,16 +278,19 @@ DOCS = {
         "The official name of tensor `index`; lives as long as the model; NULL out of range."
     ),
     "udi_model_param_get": (
-        "A copy of a weight tensor."
+        "A copy of a weight tensor: UDI_F32 on the CPU, in the official shape. UDI_E_NOT_FOUND: no weight is "
+        "called name."
     ),
     "udi_model_param_set": (
-        "Overwrites a weight tensor; value: UDI_F32 of the same shape."
+        "Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. "
+        "UDI_E_NOT_FOUND: no weight is called name."
     ),
     "udi_model_prepare": (
         "The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is "
-        "1, bicubic resize of the shorter side to resize_size, centre crop of image_size. out: [count, "
-        "channels, image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an "
-        "image cannot be decoded (its index is in the message)."
+        "1, bicubic resize of the shorter side to resize_size, centre crop of image_size. images: count of "
+        "them, 1 to 2^32. out: [count, channels, image_size, image_size] as udi_model_extract takes it, "
+        "UDI_U8 if all images are of 8 bits, else UDI_F32. UDI_E_FORMAT: an image cannot be decoded (its "
+        "index is in the message); UDI_E_SHAPE: pixels of other channels than the model's."
     ),
     "udi_extract_config_init": (
         "cls of the last block, not normalised. Ignores NULL."
@@ -285,36 +302,54 @@ DOCS = {
         "Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is "
         "normalised already; H and W multiples of patch_size, other than image_size through the official "
         "interpolation of the position embedding. config NULL: cls of the last block. out: UDI_F32 on the "
-        "CPU, shapes at udi_token, last dimension times num_blocks."
+        "CPU, shapes at udi_token, last dimension times num_blocks. UDI_E_SHAPE: the images are not so; "
+        "UDI_E_INVALID: also a token or a block that the model has not."
     ),
     "udi_model_attention": (
-        "Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class "
-        "tokens as keys are left out, so a map sums to less than 1."
+        "Softmaxed attention over the patches. images as for udi_model_extract; config NULL: cls. out: "
+        "UDI_F32 on the CPU, [B, heads (of SRS: srs_heads), H / patch_size, W / patch_size]. Class tokens as "
+        "keys are left out, so the map of a class token sums to less than 1. UDI_E_SHAPE: the images are not "
+        "so; UDI_E_INVALID: also a source that the model has not."
+    ),
+    "udi_model_free": (
+        "ignores NULL"
     ),
     "udi_tensor_view": (
         "The tensor's own memory: out is valid as long as the tensor. Set out->struct_size first."
+    ),
+    "udi_tensor_free": (
+        "ends its views; ignores NULL"
     ),
     "udi_view_config_init": (
         "The official augmentation. Ignores NULL."
     ),
     "udi_views_create": (
-        "Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch, first_sample "
-        "+ i) alone."
+        "Crops and sample maps of images in memory: count of them, 1 to 2^32. The draw of image i depends on "
+        "(seed, epoch, first_sample + i) alone; epoch: 0 to 2^24 - 1, first_sample: at least 0. UDI_E_FORMAT: "
+        "an image cannot be decoded (its index is in the message); UDI_E_MEMORY: also one over the context's "
+        "limits; UDI_E_SHAPE: pixels of other channels."
     ),
     "udi_views_from_arrays": (
         "The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL "
         "for none; UDI_U8, or UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in "
         "its image, 0..1, the two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 "
-        "masks [B, N] and [B, n] over tokens, the same count in every row."
+        "masks [B, N] and [B, n] over tokens, 0 and 1, the same count in every row. local and sample_local "
+        "are NULL where config has no local crops, and only there. Of config, sizes and local_crops are read. "
+        "UDI_E_SHAPE: an array is not so; UDI_E_INVALID: also values out of range."
     ),
     "udi_views_count": (
         "The number of images; 0 for NULL."
     ),
     "udi_views_crops": (
-        "A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]."
+        "A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]; on the CPU, UDI_U8, or UDI_F32 "
+        "(0..1) where an image was not of 8 bits."
     ),
     "udi_views_coords": (
-        "A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4]."
+        "A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4] on the CPU, as udi_views_from_arrays takes "
+        "them."
+    ),
+    "udi_views_free": (
+        "ignores NULL"
     ),
     "udi_loader_config_init": (
         "Batch 128, limits on. Ignores NULL."
@@ -322,7 +357,8 @@ DOCS = {
     "udi_loader_open": (
         "path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of "
         "those. Images are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. "
-        "UDI_E_NOT_FOUND: no image there."
+        "UDI_E_NOT_FOUND: no image there; UDI_E_FORMAT: a damaged archive or list; UDI_E_INVALID: also fewer "
+        "images than a batch of all ranks."
     ),
     "udi_loader_images": (
         "found; 0 for NULL"
@@ -331,13 +367,18 @@ DOCS = {
         "batches an epoch; 0 for NULL"
     ),
     "udi_loader_next": (
-        "The next batch; epochs follow each other without end."
+        "The next batch; epochs follow each other without end. An unreadable image is named in the log, and "
+        "another of the set takes its place. UDI_E_FORMAT: more than max_bad_percent of the set are. After a "
+        "failure the position is as it was."
     ),
     "udi_loader_position": (
-        "The position: batches given out since the start of training."
+        "The position: batches given out since the start of training; 0 for NULL."
     ),
     "udi_loader_seek": (
-        "Continue as if `position` batches had been given out."
+        "Continue as if `position` batches had been given out: at least 0, below 2^24 epochs."
+    ),
+    "udi_loader_free": (
+        "waits for its threads; ignores NULL"
     ),
     "udi_train_config_init": (
         "The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for "
@@ -345,34 +386,45 @@ DOCS = {
         "freeze_last_layer_steps. Ignores NULL."
     ),
     "udi_trainer_create": (
-        "Student and teacher start as copies of model."
+        "Student and teacher start as copies of model, which is of the same context and stays as it is. "
+        "UDI_E_INVALID: the field of config that is out of range."
     ),
     "udi_trainer_step": (
         "One optimisation step over all images of views[0..count): teacher, targets, student, loss, "
-        "gradients, per-tensor clipping, update, teacher average, centers. Several views equal one batch of "
-        "all their images. stats may be NULL. UDI_E_NONFINITE: the loss is not finite, nothing moved; "
-        "UDI_E_CANCELLED: nothing moved."
+        "gradients, per-tensor clipping, update, teacher average, centers. Several views, 1 to 2^20, equal "
+        "one batch of all their images; they are of the trainer's context and agree in local_crops. stats may "
+        "be NULL. UDI_E_SHAPE: views that do not fit the model or each other; UDI_E_NONFINITE: the loss or a "
+        "gradient is not finite. After a failure nothing has moved."
     ),
     "udi_trainer_steps": (
-        "Steps done."
+        "Steps done; 0 for NULL."
     ),
     "udi_trainer_model": (
         "A copy of the student's or the teacher's weights as they are now."
     ),
     "udi_trainer_save": (
-        "Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes "
-        "along; may be NULL."
+        "Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be "
+        "NULL. A file that was there becomes path + \".prev\", and the one of that name goes."
     ),
     "udi_trainer_load": (
         "The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved "
-        "position."
+        "position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. "
+        "UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged "
+        "and path + \".prev\" is there, the message says so: load that one to go on from the checkpoint before."
+    ),
+    "udi_trainer_free": (
+        "ignores NULL"
     ),
     "udi_job_schema": (
         "JSON that lists every job and its options (name, type, default, range, help). Static."
     ),
     "udi_job_run": (
         "Runs the job `name` (\"pretrain\", \"extract\", \"knn\", ...). config_json: an object of options; unknown "
-        "or misfit ones are UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, "
-        "gets a JSON object: free it with udi_string_free."
+        "or misfit ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, "
+        "if not NULL, gets a JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to "
+        "stop; else what the files and calls behind the job give."
+    ),
+    "udi_string_free": (
+        "ignores NULL"
     ),
 }

@@ -12,7 +12,7 @@ import com.sun.jna.ptr.PointerByReference;
 /** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
 public interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "a827734d24066c75ae54d6fa7899ede3d7d32c90dc8e8b8d72175f9808220f8f";
+    String API_FINGERPRINT = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -194,11 +194,13 @@ public interface Native extends Library {
         public int device_index;
         /** 0 to 8 */
         public int ndim;
-        /** must be 0 */
+        /** 0 */
         public int flags;
+        /** ndim sizes, each at least 1 */
         public Pointer shape;
         /** in elements, at least 0; NULL: row-major and contiguous */
         public Pointer strides;
+        /** on the CPU or on the context's GPU, aligned to its elements */
         public Pointer data;
 
         public Array() {
@@ -207,18 +209,22 @@ public interface Native extends Library {
         }
     }
 
-    /** One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous. */
+    /** One image of any size: a JPEG, PNG or .npy file's bytes, or pixels [height, width, channels], contiguous. */
     @FieldOrder({"struct_size", "dtype", "height", "width", "channels", "reserved", "data", "size"})
     class Image extends Struct {
         public int struct_size;
-        /** of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file */
+        /** of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1, finite); 0: data is an encoded file */
         public int dtype;
+        /** of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file */
         public int height;
+        /** of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file */
         public int width;
+        /** of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file */
         public int channels;
+        /** 0 */
         public int reserved;
         public Pointer data;
-        /** bytes of data */
+        /** bytes of data; of pixels exactly as many as they need */
         public long size;
 
         public Image() {
@@ -233,8 +239,9 @@ public interface Native extends Library {
         public int struct_size;
         /** UDI_CPU; UDI_CUDA asked for and not there is an error */
         public int device_type;
+        /** 0 for UDI_CPU */
         public int device_index;
-        /** of udi_views_create, and of loaders that name no number of their own; 0: one a core */
+        /** to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
         public int num_threads;
         /** 0 */
         public int reserved;
@@ -255,42 +262,44 @@ public interface Native extends Library {
             "norm_last_layer", "resize_size", "drop_path_rate", "mlp_ratio", "mean", "std", "exif_turn"})
     class ModelConfig extends Struct {
         public int struct_size;
-        /** pixels a side that the position embedding is made for; a multiple of patch_size */
+        /** pixels a side of the position embedding; a multiple of patch_size, at most 8192 */
         public int image_size;
-        /** pixels a side */
+        /** pixels a side, 1 to 512 */
         public int patch_size;
         /** 1 to 16 */
         public int channels;
-        /** a multiple of heads */
+        /** a multiple of heads, 1 to 16384 */
         public int embed_dim;
         /** blocks, 1 to 256 */
         public int depth;
-        /** of a block */
+        /** of a block, 1 to embed_dim */
         public int heads;
         /** 2: cls and cls_plus (UDI); 1: cls alone */
         public int class_tokens;
         /** 1: SRS module and the patch level of the loss; 0: without (DINO) */
         public int include_patch;
-        /** of the SRS module; official: 6 at every width */
+        /** of the SRS module, dividing embed_dim; official: 6 at every width */
         public int srs_heads;
         /** 1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure) */
         public int srs_residual;
-        /** prototypes */
+        /** prototypes, 2 to 4194304; official: 65536 */
         public int out_dim;
-        /** official: 2048 */
+        /** 1 to 65536; official: 2048 */
         public int head_hidden_dim;
-        /** official: 256 */
+        /** 1 to 16384; official: 256 */
         public int head_bottleneck_dim;
         /** 1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe) */
         public int norm_last_layer;
-        /** evaluation: shorter side before the centre crop of image_size; official 256 at 224 */
+        /** evaluation: pixels of the shorter side before the centre crop of image_size; official: 256 at 224;
+         * image_size to 16384 */
         public int resize_size;
-        /** of the last block, growing from 0; student only */
+        /** of the last block, growing from 0; student only; 0 to below 1 */
         public float drop_path_rate;
-        /** hidden width of a block's MLP / embed_dim */
+        /** hidden width of a block's MLP / embed_dim, above 0 to 64 */
         public float mlp_ratio;
-        /** a channel, of values 0..1 */
+        /** a channel, of values 0..1; finite */
         public float[] mean = new float[16];
+        /** above 0 */
         public float[] std = new float[16];
         /** evaluation: 1: photographs are turned as their EXIF orientation says; official 0 */
         public int exif_turn;
@@ -307,19 +316,20 @@ public interface Native extends Library {
             "local_window", "crop_overlap", "local_reference", "crop_pairing", "exif_turn", "global_scale_min",
             "global_scale_max", "local_scale_min", "local_scale_max", "flip_probability", "jitter_probability",
             "brightness", "contrast", "saturation", "hue", "grayscale_probability", "blur_probability_a",
-            "blur_probability_b", "solarize_probability_b", "blur_radius_min", "blur_radius_max"})
+            "blur_probability_b", "solarize_probability_b", "blur_radius_min", "blur_radius_max", "channels"})
     class ViewConfig extends Struct {
         public int struct_size;
-        /** pixels a side, multiples of patch_size */
+        /** pixels a side; multiples of patch_size, at most 16384 */
         public int global_size;
-        /** pixels a side, multiples of patch_size */
+        /** pixels a side; multiples of patch_size, at most 16384 */
         public int local_size;
+        /** pixels a side, 1 to 1024: the model's */
         public int patch_size;
         /** 0 to 64; recipe: 10, official default: 6 */
         public int local_crops;
-        /** one sample is drawn from each window x window tokens */
+        /** one sample is drawn from each window x window tokens; 1 to 16384 */
         public int global_window;
-        /** one sample is drawn from each window x window tokens */
+        /** one sample is drawn from each window x window tokens; 1 to 16384 */
         public int local_window;
         /** 0: official (its width term takes the row of the box); 1: mended */
         public int crop_overlap;
@@ -329,19 +339,23 @@ public interface Native extends Library {
         public int crop_pairing;
         /** 1: turn photographs as their EXIF orientation says */
         public int exif_turn;
+        /** 1e-6 to 1 */
         public float global_scale_min;
+        /** 1e-6 to 1 */
         public float global_scale_max;
+        /** 1e-6 to 1 */
         public float local_scale_min;
+        /** 1e-6 to 1 */
         public float local_scale_max;
         public float flip_probability;
         public float jitter_probability;
-        /** factors from 1 +- x; hue shift from +- x, at most 0.5 */
+        /** factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5 */
         public float brightness;
-        /** factors from 1 +- x; hue shift from +- x, at most 0.5 */
+        /** factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5 */
         public float contrast;
-        /** factors from 1 +- x; hue shift from +- x, at most 0.5 */
+        /** factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5 */
         public float saturation;
-        /** factors from 1 +- x; hue shift from +- x, at most 0.5 */
+        /** factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5 */
         public float hue;
         public float grayscale_probability;
         /** branch A, taken half the time: blur alone; official 0.75 */
@@ -349,13 +363,18 @@ public interface Native extends Library {
         /** branch B: blur, then solarize; official 0.1 */
         public float blur_probability_b;
         public float solarize_probability_b;
+        /** pixels, 0 to 100 */
         public float blur_radius_min;
+        /** pixels, 0 to 100 */
         public float blur_radius_max;
+        /** of the crops, 0 to 16: encoded images are brought to it; pixels, arrays and a loader must have it. 0: what
+         * those have, or 3 where every image is encoded */
+        public int channels;
 
         public ViewConfig() {
-            super(108, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 76, 80, 84, 88, 92, 96,
-                    100, 104);
-            struct_size = 108;
+            super(112, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 76, 80, 84, 88, 92, 96,
+                    100, 104, 108);
+            struct_size = 112;
         }
     }
 
@@ -363,23 +382,25 @@ public interface Native extends Library {
             "max_file_bytes", "max_cache_bytes", "max_bad_percent", "cache_dir"})
     class LoaderConfig extends Struct {
         public int struct_size;
+        /** images, 1 to 2^20, and no more than the set has */
         public int batch_size;
-        /** threads; 0: one a core. The views do not depend on it */
+        /** threads, 0 to 1024; 0: one a core. The views do not depend on it */
         public int workers;
-        /** that images are brought to: 3, 1, or those of .npy arrays */
+        /** of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays */
         public int channels;
-        /** this process's share: 0 of 1 */
+        /** this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
         public int rank;
-        /** this process's share: 0 of 1 */
+        /** this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
         public int world;
+        /** of order and augmentation */
         public long seed;
-        /** of one image; larger ones count as bad */
+        /** of one image, 1 to 2^40; larger ones count as bad */
         public long max_pixels;
-        /** of one image file */
+        /** of one image file, 1 to 2^40 */
         public long max_file_bytes;
         /** tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir */
         public long max_cache_bytes;
-        /** more unreadable images than this end the run with UDI_E_FORMAT */
+        /** of the set, 0 to 100: more unreadable images than this end the run with UDI_E_FORMAT */
         public double max_bad_percent;
         /** an existing folder; the disk has its room back when the loader is freed, and after a crash. NULL: $TMPDIR,
          * or else /tmp. Borrowed for the call that opens the loader */
@@ -391,6 +412,7 @@ public interface Native extends Library {
         }
     }
 
+    /** Counts of steps and epochs are at most 2^40. */
     @FieldOrder({"struct_size", "precision", "optimizer", "target_blend", "loss_reduction", "micro_batch", "rank",
             "world", "total_steps", "steps_per_epoch", "warmup_steps", "freeze_last_layer_steps",
             "teacher_temp_warmup_epochs", "seed", "lr", "min_lr", "weight_decay", "weight_decay_end", "clip_grad",
@@ -405,44 +427,55 @@ public interface Native extends Library {
         public int target_blend;
         /** 0: mean of the levels (official); 1: their sum (paper) */
         public int loss_reduction;
-        /** images worked on at once; 0: chosen for the device. Changes rounding only */
+        /** images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only */
         public int micro_batch;
         /** 0 of 1 */
         public int rank;
         /** 0 of 1 */
         public int world;
+        /** where the schedules end, at least 1; steps beyond have their last values */
         public long total_steps;
-        /** the teacher temperature moves once an epoch */
+        /** at least 1; the teacher temperature moves once an epoch */
         public long steps_per_epoch;
-        /** linear, of lr */
+        /** linear, of lr; 0: none */
         public long warmup_steps;
+        /** in which the prototypes stay as they are; 0: none */
         public long freeze_last_layer_steps;
+        /** from warmup_teacher_temp to teacher_temp; 0: none */
         public long teacher_temp_warmup_epochs;
         /** of stochastic depth */
         public long seed;
-        /** the peak itself, not scaled by the batch */
+        /** the peak itself, not scaled by the batch, and the end; 0 to 1e6 */
         public double lr;
-        /** the peak itself, not scaled by the batch */
+        /** the peak itself, not scaled by the batch, and the end; 0 to 1e6 */
         public double min_lr;
+        /** at the start and at the end, 0 to 1e6 */
         public double weight_decay;
+        /** at the start and at the end, 0 to 1e6 */
         public double weight_decay_end;
-        /** norm of each tensor's gradient; 0: no clipping */
+        /** norm of each tensor's gradient, to 1e12; 0: no clipping */
         public double clip_grad;
+        /** at the start and at the end, 0 to 1 */
         public double momentum_teacher;
+        /** at the start and at the end, 0 to 1 */
         public double momentum_teacher_end;
+        /** 1e-4 to 1e4 */
         public double student_temp;
+        /** 1e-4 to 1e4 */
         public double teacher_temp;
+        /** 1e-4 to 1e4 */
         public double warmup_teacher_temp;
-        /** share of the patches' mean in the target of cls_plus, 0..1 */
+        /** share of the patches' mean in the target of cls_plus, 0 to 1 */
         public double alpha;
+        /** 0 to 1 */
         public double center_momentum;
-        /** AdamW */
+        /** AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1 */
         public double beta1;
-        /** AdamW */
+        /** AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1 */
         public double beta2;
-        /** AdamW */
+        /** AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1 */
         public double epsilon;
-        /** SGD and LARS */
+        /** SGD and LARS: 0 to 0.999999 */
         public double sgd_momentum;
 
         public TrainConfig() {
@@ -456,13 +489,14 @@ public interface Native extends Library {
     class ExtractConfig extends Struct {
         public int struct_size;
         public int token;
-        /** counted from the end: 0 the last, 1 the one before, ... */
+        /** counted from the end: 0 the last, 1 the one before, ... to depth - 1 */
         public int block;
-        /** this many blocks, ending with `block`, side by side in the last dimension (earliest first) */
+        /** so many blocks, ending with `block`, side by side in the last dimension (earliest first); 1 to depth - block
+         * */
         public int num_blocks;
         /** 1: L2-normalise each row */
         public int normalize;
-        /** images at once; 0: chosen */
+        /** images at once; 0: chosen. Changes speed and memory only */
         public int batch_size;
 
         public ExtractConfig() {
@@ -475,9 +509,9 @@ public interface Native extends Library {
     class AttentionConfig extends Struct {
         public int struct_size;
         public int source;
-        /** UDI_ATTENTION_SRS: the patch that asks */
+        /** UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1 */
         public int patch_row;
-        /** UDI_ATTENTION_SRS: the patch that asks */
+        /** UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1 */
         public int patch_col;
 
         public AttentionConfig() {
@@ -564,6 +598,7 @@ public interface Native extends Library {
     /** "0.1.0" */
     String udi_version_string();
 
+    /** UDI_ABI_VERSION of the library */
     int udi_abi_version();
 
     /** Names what this header declares: 64 hex digits, the same for headers that differ in comments or versions alone.
@@ -584,19 +619,21 @@ public interface Native extends Library {
     int udi_context_create(ContextConfig config, PointerByReference out, Error error);
 
     /** Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe in signal
-     * handlers. */
+     * handlers. Ignores NULL. */
     void udi_context_cancel(ContextHandle context);
 
-    /** Takes a cancel back, so that the context can be used again. */
+    /** Takes a cancel back, so that the context can be used again. Ignores NULL. */
     void udi_context_clear_cancel(ContextHandle context);
 
+    /** Handles made from it go on working. Ignores NULL. */
     void udi_context_free(ContextHandle context);
 
-    /** Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base", "vit_large".
-     * UDI_E_NOT_FOUND: another name. */
+    /** Fills in arch's sizes and the official head. struct_size: sizeof(udi_model_config). arch: "vit_tiny",
+     * "vit_small", "vit_base", "vit_large". UDI_E_NOT_FOUND: another name. */
     int udi_model_config_init(ModelConfig config, long struct_size, String arch, Error error);
 
-    /** A model with the official initialisation, drawn from seed. */
+    /** A model with the official initialisation, drawn from seed. UDI_E_INVALID: the field of config that is out of
+     * range. */
     int udi_model_create(ContextHandle context, ModelConfig config, long seed, PointerByReference out, Error error);
 
     /** Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's,
@@ -605,11 +642,13 @@ public interface Native extends Library {
      * the error). */
     int udi_model_load(ContextHandle context, String path, int role, PointerByReference out, Error error);
 
-    /** Writes weights, configuration and preprocessing as one safetensors file, atomically. */
+    /** Writes weights, configuration and preprocessing as one safetensors file. */
     int udi_model_save(ModelHandle model, String path, Error error);
 
+    /** What the model was made with. Set out-&gt;struct_size first. */
     int udi_model_get_config(ModelHandle model, ModelConfig out, Error error);
 
+    /** Its sizes, and the number of all its weights. Set out-&gt;struct_size first. */
     int udi_model_get_info(ModelHandle model, ModelInfo out, Error error);
 
     /** The number of weight tensors; 0 for NULL. */
@@ -618,16 +657,19 @@ public interface Native extends Library {
     /** The official name of tensor `index`; lives as long as the model; NULL out of range. */
     String udi_model_param_name(ModelHandle model, long index);
 
-    /** A copy of a weight tensor. */
+    /** A copy of a weight tensor: UDI_F32 on the CPU, in the official shape. UDI_E_NOT_FOUND: no weight is called name.
+     * */
     int udi_model_param_get(ModelHandle model, String name, PointerByReference out, Error error);
 
-    /** Overwrites a weight tensor; value: UDI_F32 of the same shape. */
+    /** Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. UDI_E_NOT_FOUND: no
+     * weight is called name. */
     int udi_model_param_set(ModelHandle model, String name, Array value, Error error);
 
     /** The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is 1, bicubic
-     * resize of the shorter side to resize_size, centre crop of image_size. out: [count, channels, image_size,
-     * image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1). UDI_E_FORMAT: an image cannot be decoded (its index is
-     * in the message). */
+     * resize of the shorter side to resize_size, centre crop of image_size. images: count of them, 1 to 2^32. out:
+     * [count, channels, image_size, image_size] as udi_model_extract takes it, UDI_U8 if all images are of 8 bits, else
+     * UDI_F32. UDI_E_FORMAT: an image cannot be decoded (its index is in the message); UDI_E_SHAPE: pixels of other
+     * channels than the model's. */
     int udi_model_prepare(ModelHandle model, Image[] images, long count, PointerByReference out, Error error);
 
     /** cls of the last block, not normalised. Ignores NULL. */
@@ -639,46 +681,57 @@ public interface Native extends Library {
     /** Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised
      * already; H and W multiples of patch_size, other than image_size through the official interpolation of the
      * position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last
-     * dimension times num_blocks. */
+     * dimension times num_blocks. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the
+     * model has not. */
     int udi_model_extract(ModelHandle model, Array images, int layout, ExtractConfig config, PointerByReference out,
             Error error);
 
-    /** Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class tokens as keys
-     * are left out, so a map sums to less than 1. */
+    /** Softmaxed attention over the patches. images as for udi_model_extract; config NULL: cls. out: UDI_F32 on the
+     * CPU, [B, heads (of SRS: srs_heads), H / patch_size, W / patch_size]. Class tokens as keys are left out, so the
+     * map of a class token sums to less than 1. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a source that
+     * the model has not. */
     int udi_model_attention(ModelHandle model, Array images, int layout, AttentionConfig config, PointerByReference out,
             Error error);
 
+    /** ignores NULL */
     void udi_model_free(ModelHandle model);
 
     /** The tensor's own memory: out is valid as long as the tensor. Set out-&gt;struct_size first. */
     int udi_tensor_view(TensorHandle tensor, Array out, Error error);
 
+    /** ends its views; ignores NULL */
     void udi_tensor_free(TensorHandle tensor);
 
     /** The official augmentation. Ignores NULL. */
     void udi_view_config_init(ViewConfig config, long struct_size);
 
-    /** Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch, first_sample + i) alone.
-     * */
+    /** Crops and sample maps of images in memory: count of them, 1 to 2^32. The draw of image i depends on (seed,
+     * epoch, first_sample + i) alone; epoch: 0 to 2^24 - 1, first_sample: at least 0. UDI_E_FORMAT: an image cannot be
+     * decoded (its index is in the message); UDI_E_MEMORY: also one over the context's limits; UDI_E_SHAPE: pixels of
+     * other channels. */
     int udi_views_create(ContextHandle context, ViewConfig config, Image[] images, long count, long seed, long epoch,
             long first_sample, PointerByReference out, Error error);
 
     /** The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL for none;
      * UDI_U8, or UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its image, 0..1, the
      * two j swapped when the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N] and [B, n] over tokens,
-     * the same count in every row. */
+     * 0 and 1, the same count in every row. local and sample_local are NULL where config has no local crops, and only
+     * there. Of config, sizes and local_crops are read. UDI_E_SHAPE: an array is not so; UDI_E_INVALID: also values out
+     * of range. */
     int udi_views_from_arrays(ContextHandle context, ViewConfig config, Array global, Array local, Array coords,
             Array sample_global, Array sample_local, PointerByReference out, Error error);
 
     /** The number of images; 0 for NULL. */
     long udi_views_count(ViewsHandle views);
 
-    /** A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]. */
+    /** A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]; on the CPU, UDI_U8, or UDI_F32 (0..1) where
+     * an image was not of 8 bits. */
     int udi_views_crops(ViewsHandle views, int global, PointerByReference out, Error error);
 
-    /** A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4]. */
+    /** A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4] on the CPU, as udi_views_from_arrays takes them. */
     int udi_views_coords(ViewsHandle views, PointerByReference out, Error error);
 
+    /** ignores NULL */
     void udi_views_free(ViewsHandle views);
 
     /** Batch 128, limits on. Ignores NULL. */
@@ -686,7 +739,7 @@ public interface Native extends Library {
 
     /** path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of those. Images
      * are JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. UDI_E_NOT_FOUND: no image
-     * there. */
+     * there; UDI_E_FORMAT: a damaged archive or list; UDI_E_INVALID: also fewer images than a batch of all ranks. */
     int udi_loader_open(ContextHandle context, String path, ViewConfig views, LoaderConfig config,
             PointerByReference out, Error error);
 
@@ -696,15 +749,18 @@ public interface Native extends Library {
     /** batches an epoch; 0 for NULL */
     long udi_loader_steps_per_epoch(LoaderHandle loader);
 
-    /** The next batch; epochs follow each other without end. */
+    /** The next batch; epochs follow each other without end. An unreadable image is named in the log, and another of
+     * the set takes its place. UDI_E_FORMAT: more than max_bad_percent of the set are. After a failure the position is
+     * as it was. */
     int udi_loader_next(LoaderHandle loader, PointerByReference out, Error error);
 
-    /** The position: batches given out since the start of training. */
+    /** The position: batches given out since the start of training; 0 for NULL. */
     long udi_loader_position(LoaderHandle loader);
 
-    /** Continue as if `position` batches had been given out. */
+    /** Continue as if `position` batches had been given out: at least 0, below 2^24 epochs. */
     int udi_loader_seek(LoaderHandle loader, long position, Error error);
 
+    /** waits for its threads; ignores NULL */
     void udi_loader_free(LoaderHandle loader);
 
     /** The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for 256 images a
@@ -712,39 +768,46 @@ public interface Native extends Library {
      * NULL. */
     void udi_train_config_init(TrainConfig config, long struct_size);
 
-    /** Student and teacher start as copies of model. */
+    /** Student and teacher start as copies of model, which is of the same context and stays as it is. UDI_E_INVALID:
+     * the field of config that is out of range. */
     int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig config, PointerByReference out,
             Error error);
 
     /** One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
-     * clipping, update, teacher average, centers. Several views equal one batch of all their images. stats may be NULL.
-     * UDI_E_NONFINITE: the loss is not finite, nothing moved; UDI_E_CANCELLED: nothing moved. */
+     * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they
+     * are of the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the
+     * model or each other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved. */
     int udi_trainer_step(TrainerHandle trainer, Pointer[] views, long count, StepStats stats, Error error);
 
-    /** Steps done. */
+    /** Steps done; 0 for NULL. */
     long udi_trainer_steps(TrainerHandle trainer);
 
     /** A copy of the student's or the teacher's weights as they are now. */
     int udi_trainer_model(TrainerHandle trainer, int role, PointerByReference out, Error error);
 
-    /** Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes along; may be
-     * NULL. */
+    /** Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A
+     * file that was there becomes path + ".prev", and the one of that name goes. */
     int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader, String path, Error error);
 
     /** The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position.
-     * */
+     * UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. UDI_E_NOT_FOUND: also a
+     * file without the position that a loader wants. Where path is gone or damaged and path + ".prev" is there, the
+     * message says so: load that one to go on from the checkpoint before. */
     int udi_trainer_load(ContextHandle context, String path, LoaderHandle loader, PointerByReference out, Error error);
 
+    /** ignores NULL */
     void udi_trainer_free(TrainerHandle trainer);
 
     /** JSON that lists every job and its options (name, type, default, range, help). Static. */
     String udi_job_schema();
 
     /** Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown or misfit
-     * ones are UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, gets a JSON object: free
-     * it with udi_string_free. */
+     * ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not NULL, gets a
+     * JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what the files and calls
+     * behind the job give. */
     int udi_job_run(ContextHandle context, String name, String config_json, ProgressFn progress, Pointer user,
             PointerByReference out_result, Error error);
 
+    /** ignores NULL */
     void udi_string_free(Pointer string);
 }
