@@ -27,7 +27,7 @@ class Strand {
  public:
   // Copies handles: the weights may be updated in place. gradients: of the student's layout.
   Strand(const udi_model_config& model, const udi_train_config& train, const Parameters& student,
-       const Parameters& teacher, Parameters gradients);
+         const Parameters& teacher, Parameters gradients);
 
   // A new step: gradients and sums are zero.
   void begin();

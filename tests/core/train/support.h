@@ -102,6 +102,17 @@ inline double distance(const at::Tensor& a, const at::Tensor& b) {
   return ((x - y).norm() / y.norm().clamp_min(1e-30)).item<double>();
 }
 
+// The statistics of steps, each over its own views.
+inline std::vector<udi_step_stats> run(Trainer& trainer, const std::vector<std::vector<const Views*>>& steps) {
+  std::vector<udi_step_stats> all;
+  for (const auto& views : steps) {
+    udi_step_stats stats{};
+    trainer.step(views, Host(), &stats);
+    all.push_back(stats);
+  }
+  return all;
+}
+
 // The tensors of two trainers are the same bits.
 inline bool same_bits(const Trainer& a, const Trainer& b) {
   const auto x = a.tensors(), y = b.tensors();

@@ -1,5 +1,4 @@
-// What a step promises beside the official numbers (golden_test.cpp): chunks do not show, nothing moves on failure, and
-// settings at their corners train.
+// What a step promises beside the official numbers (golden_test.cpp): chunks do not show, nothing moves on failure.
 #include "train/trainer.h"
 
 #include <ATen/Parallel.h>
@@ -16,19 +15,10 @@ namespace {
 using support::distance;
 using support::make_model;
 using support::make_views;
+using support::run;
 using support::small_model;
 using support::small_train;
 using support::ViewShape;
-
-std::vector<udi_step_stats> run(Trainer& trainer, const std::vector<std::vector<const Views*>>& steps) {
-  std::vector<udi_step_stats> all;
-  for (const auto& views : steps) {
-    udi_step_stats stats{};
-    trainer.step(views, Host(), &stats);
-    all.push_back(stats);
-  }
-  return all;
-}
 
 // Largest relative distance of all tensors, key thirds of qkv biases left out.
 double difference(const Trainer& a, const Trainer& b) {
@@ -164,76 +154,6 @@ TEST(Trainer, IsDeterministic) {
   Trainer third(make_model(config), other);
   run(third, {{&a}, {&b}, {&a}});
   EXPECT_FALSE(at::equal(first.student().flat, third.student().flat));  // the seed draws the stochastic depth
-}
-
-struct Corner {
-  const char* name;
-  ViewShape shape;
-  udi_train_config train = small_train();
-  udi_model_config model = small_model();
-};
-
-std::vector<Corner> corners() {
-  std::vector<Corner> all(18);
-  size_t i = 0;
-  const auto next = [&](const char* name) -> Corner& {
-    all[i].name = name;
-    return all[i++];
-  };
-  next("no overlap: no sample is valid").shape.overlap = false;
-  next("one image").shape.batch = 1;
-  next("one sample a grid").shape.global_window = 4;
-  next("windows larger than the grid: no sample").shape.global_window = 5;
-  all[i - 1].shape.local_window = 5;
-  next("no sample of global crops").shape.global_window = 5;
-  next("no sample of local crops").shape.local_window = 5;
-  Corner& paper_bare = next("the paper's mixture without a sample");
-  paper_bare.shape.global_window = paper_bare.shape.local_window = 5;
-  paper_bare.train.target_blend = 1;
-  next("no local crops").shape.locals = 0;
-  Corner& small = next("image, crops and windows of one token");
-  small.shape.local_size = 4;
-  small.shape.local_window = 1;
-  Corner& other = next("crops of another size than the model's");
-  other.shape.global_size = 24;
-  other.shape.local_size = 12;
-  next("alpha 0").train.alpha = 0;
-  next("alpha 1").train.alpha = 1;
-  Corner& paper = next("the paper's mixture and sum");
-  paper.train.target_blend = paper.train.loss_reduction = 1;
-  Corner& paper_empty = next("the paper's mixture without a valid sample");
-  paper_empty.train.target_blend = 1;
-  paper_empty.shape.overlap = false;
-  next("sgd").train.optimizer = UDI_SGD;
-  next("lars").train.optimizer = UDI_LARS;
-  Corner& bare = next("two class tokens, no patches");
-  bare.model.include_patch = 0;
-  Corner& brief = next("a run shorter than its warm-ups");
-  brief.train.total_steps = 2;
-  brief.train.warmup_steps = 10;
-  brief.train.teacher_temp_warmup_epochs = 30;
-  return all;
-}
-
-TEST(Trainer, CornersTrain) {
-  for (const Corner& corner : corners()) {
-    SCOPED_TRACE(corner.name);
-    const Views a = make_views(1, corner.shape), b = make_views(2, corner.shape);
-    Trainer trainer(make_model(corner.model), corner.train);
-    const at::Tensor before = trainer.student().flat.clone();
-    for (const udi_step_stats& stats : run(trainer, {{&a}, {&b}, {&a}, {&b}})) {
-      EXPECT_TRUE(std::isfinite(stats.loss));
-      EXPECT_GT(stats.loss, 0);
-      EXPECT_GE(stats.valid_share, 0);
-      EXPECT_EQ(std::isnan(stats.local_cls), corner.shape.locals == 0);
-      EXPECT_EQ(std::isnan(stats.global_patch), corner.model.include_patch == 0);
-      if (!corner.shape.overlap || corner.shape.global_window > 4) EXPECT_EQ(stats.global_patch, 0);
-    }
-    EXPECT_TRUE(at::isfinite(trainer.student().flat).all().item<bool>());
-    EXPECT_TRUE(at::isfinite(trainer.centers()).all().item<bool>());
-    EXPECT_FALSE(at::equal(before, trainer.student().flat));
-    EXPECT_EQ(trainer.steps(), 4);
-  }
 }
 
 // With teacher and centers held still the targets do not move, so the student must come closer to them.
