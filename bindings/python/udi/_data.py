@@ -23,7 +23,7 @@ class Views(Handle):
                  epoch: int = 0, first_sample: int = 0) -> None:
         """images: as Model.prepare takes them."""
         config = config or ViewConfig()
-        array, count = image_list(images, channels=3)
+        array, count = image_list(images, config.channels)
         owner = new_out("udi_views", context._lane)
         call("udi_views_create", context, config, array, count, seed, epoch, first_sample, owner)
         super().__init__(owner, context._lane)
