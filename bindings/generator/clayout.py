@@ -1,4 +1,4 @@
-"""tests/bindings/layout.c: a C compiler agrees with libclang about the layout, or does not compile it."""
+"""bindings/layout.c: a C compiler agrees with libclang about the layout, or does not compile it."""
 from generator.description import NOTE
 
 
@@ -11,4 +11,4 @@ def files(api, root):
                   for field in struct["fields"]]
     lines += [f'_Static_assert({constant["name"]} == {constant["value"]}, "{constant["name"]}");'
               for enumeration in api["enumerations"] for constant in enumeration["constants"]]
-    return {"tests/bindings/layout.c": "\n".join(lines) + "\n"}
+    return {"bindings/layout.c": "\n".join(lines) + "\n"}

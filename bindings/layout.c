@@ -65,7 +65,7 @@ _Static_assert(offsetof(udi_model_config, mlp_ratio) == 68, "udi_model_config.ml
 _Static_assert(offsetof(udi_model_config, mean) == 72, "udi_model_config.mean");
 _Static_assert(offsetof(udi_model_config, std) == 136, "udi_model_config.std");
 _Static_assert(offsetof(udi_model_config, exif_turn) == 200, "udi_model_config.exif_turn");
-_Static_assert(sizeof(udi_view_config) == 108, "size of udi_view_config");
+_Static_assert(sizeof(udi_view_config) == 112, "size of udi_view_config");
 _Static_assert(offsetof(udi_view_config, struct_size) == 0, "udi_view_config.struct_size");
 _Static_assert(offsetof(udi_view_config, global_size) == 4, "udi_view_config.global_size");
 _Static_assert(offsetof(udi_view_config, local_size) == 8, "udi_view_config.local_size");
@@ -93,6 +93,7 @@ _Static_assert(offsetof(udi_view_config, blur_probability_b) == 92, "udi_view_co
 _Static_assert(offsetof(udi_view_config, solarize_probability_b) == 96, "udi_view_config.solarize_probability_b");
 _Static_assert(offsetof(udi_view_config, blur_radius_min) == 100, "udi_view_config.blur_radius_min");
 _Static_assert(offsetof(udi_view_config, blur_radius_max) == 104, "udi_view_config.blur_radius_max");
+_Static_assert(offsetof(udi_view_config, channels) == 108, "udi_view_config.channels");
 _Static_assert(sizeof(udi_loader_config) == 72, "size of udi_loader_config");
 _Static_assert(offsetof(udi_loader_config, struct_size) == 0, "udi_loader_config.struct_size");
 _Static_assert(offsetof(udi_loader_config, batch_size) == 4, "udi_loader_config.batch_size");
