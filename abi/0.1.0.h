@@ -4,13 +4,21 @@
  * ECCV 2024), extracts their tokens, evaluates, saves and loads them. "official" below is the authors' code.
  *
  * Errors      Every call that can fail returns a udi_status and fills the udi_error that is its last argument (NULL:
- *             not wanted). After a failure out-parameters are as they were and there is nothing to release.
- * Ownership   A `T **out` gives one reference; give it back with the type's _free, which takes NULL. Handles may be freed
- *             in any order: a child keeps its parents alive. Input pointers are borrowed for the call alone.
+ *             not wanted): which argument or field, its value, the limit. After a failure out-parameters are as they were
+ *             and there is nothing to release. Any of these calls may give UDI_E_INVALID (an argument is NULL, or out of
+ *             range), UDI_E_VERSION (a struct of a newer header), UDI_E_STATE, UDI_E_CANCELLED, UDI_E_MEMORY, UDI_E_DEVICE
+ *             and UDI_E_INTERNAL. A function's comment says what else it gives, and when. No pointer may be NULL unless
+ *             its comment says so.
+ * Ownership   A `T **out` gives one reference; give it back with the type's _free, once no call uses the handle. Handles
+ *             may be freed in any order: a child keeps its parents alive. Input pointers are borrowed for the call alone.
  *             A `const char *` result is static.
  * Threads     A context and all handles made from it are one lane: any thread, one at a time; a second thread inside gets
- *             UDI_E_STATE. Contexts are independent of each other. Only udi_context_cancel may be called at any time, from
- *             any thread or a signal handler. A callback may call nothing of its context but udi_context_cancel.
+ *             UDI_E_STATE. Contexts are independent of each other. Functions without a udi_error are outside the lane: any
+ *             thread, also while a call runs; udi_context_cancel in a signal handler, too. A callback may call nothing of
+ *             its context but udi_context_cancel.
+ * Files       docs/formats.md describes them. Reading gives UDI_E_NOT_FOUND (no such file), UDI_E_IO (it cannot be read) or
+ *             UDI_E_FORMAT (it is damaged, or no such file at all). Writing gives UDI_E_IO; the file appears as a whole,
+ *             and after a failure or a crash the one that was there is as it was.
  * Structs     Fill a configuration with its _init function, which sets struct_size; in other structs set it to sizeof by
  *             hand. Fields are only ever appended: a smaller struct of an older header stands for the defaults of what it
  *             lacks, a larger one of a newer header is accepted while its unknown tail is zero (else UDI_E_VERSION).
@@ -28,7 +36,9 @@
 #define UDI_VERSION_MINOR 1
 #define UDI_VERSION_PATCH 0
 #define UDI_VERSION_NUMBER (UDI_VERSION_MAJOR * 1000000 + UDI_VERSION_MINOR * 1000 + UDI_VERSION_PATCH)
-#define UDI_ABI_VERSION 0 /* the number in the soname; changes only when old binaries break */
+/* The number in the soname. It changes only when programs that are built already would break, and with a minor release
+ * while the major one is 0, never with a patch (docs/abi.md). */
+#define UDI_ABI_VERSION 0
 
 #if defined(__GNUC__)
 #define UDI_API __attribute__((visibility("default")))
@@ -94,11 +104,11 @@ enum { UDI_STUDENT = 1, UDI_TEACHER = 2 };
 
 typedef int32_t udi_token;
 enum {
-  UDI_TOKEN_CLS = 1,        /* [B, D]: the first class token */
+  UDI_TOKEN_CLS = 1,        /* [B, D]: the first class token (B images, D = embed_dim) */
   UDI_TOKEN_CLS_PLUS = 2,   /* [B, D]: the second class token */
   UDI_TOKEN_BOTH = 3,       /* [B, 2 D]: cls, then cls_plus */
   UDI_TOKEN_PATCH_MEAN = 4, /* [B, D]: mean of the patch tokens */
-  UDI_TOKEN_PATCHES = 5     /* [B, N, D]: every patch token, rows of the image first */
+  UDI_TOKEN_PATCHES = 5     /* [B, N, D]: every patch token, row by row of the image (N patches) */
 };
 
 typedef int32_t udi_attention;
@@ -132,136 +142,152 @@ typedef struct udi_array {
   udi_dtype dtype;
   udi_device_type device_type;
   int32_t device_index;
-  int32_t ndim;   /* 0 to 8 */
-  uint32_t flags; /* must be 0 */
-  const int64_t *shape;
+  int32_t ndim;           /* 0 to 8 */
+  uint32_t flags;         /* 0 */
+  const int64_t *shape;   /* ndim sizes, each at least 1 */
   const int64_t *strides; /* in elements, at least 0; NULL: row-major and contiguous */
-  void *data;
+  void *data;             /* on the CPU or on the context's GPU, aligned to its elements */
 } udi_array;
 
-/* One image of any size: JPEG or PNG bytes, or pixels [height, width, channels], contiguous. */
+/* One image of any size: a JPEG, PNG or .npy file's bytes, or pixels [height, width, channels], contiguous. */
 typedef struct udi_image {
   uint32_t struct_size;
-  udi_dtype dtype; /* of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1); 0: data is an encoded file */
-  int32_t height, width, channels;
-  int32_t reserved;
+  udi_dtype dtype; /* of pixels: UDI_U8, UDI_U16 or UDI_F32 (0..1, finite); 0: data is an encoded file */
+  int32_t height, width, channels; /* of pixels: 1 to 2^20, 1 to 2^20, 1 to 16; not read for an encoded file */
+  int32_t reserved;                /* 0 */
   const void *data;
-  uint64_t size; /* bytes of data */
+  uint64_t size; /* bytes of data; of pixels exactly as many as they need */
 } udi_image;
 
-/* ---- Configurations: fill with _init, then change fields -------------------------------------------------------- */
+/* ---- Configurations: fill with _init, then change fields. Ranges include their ends ------------------------------- */
 
 typedef struct udi_context_config {
   uint32_t struct_size;
   udi_device_type device_type; /* UDI_CPU; UDI_CUDA asked for and not there is an error */
-  int32_t device_index;
-  int32_t num_threads; /* of udi_views_create, and of loaders that name no number of their own; 0: one a core */
-  int32_t reserved;    /* 0 */
+  int32_t device_index;    /* 0 for UDI_CPU */
+  int32_t num_threads;     /* to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
+  int32_t deterministic;   /* 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on
+                            * one machine; slower for small batches. 0: they are the same up to rounding */
   udi_log_level log_level; /* most detailed level that is passed on */
   udi_log_fn log;          /* NULL: silence */
   void *log_user;
+  /* Limits on files, in bytes or pixels; 0 is the default, else 1 to 2^40. What is over one is UDI_E_FORMAT, an image
+   * UDI_E_MEMORY, and the message names the field. Jobs have options of these names instead; loaders have their own
+   * max_pixels and max_file_bytes. */
+  uint64_t max_header_bytes; /* of safetensors (100 MiB), of the pickle in a .pth (32 MiB), of a tar's pax header (1 MiB) */
+  uint64_t max_name_bytes;   /* of a tensor (1024), of a file in a tar (4096) */
+  uint64_t max_pixels;       /* of an encoded udi_image (178956970) */
+  uint64_t max_file_bytes;   /* of an encoded udi_image (256 MiB) */
 } udi_context_config;
 
 typedef struct udi_model_config {
   uint32_t struct_size;
-  int32_t image_size;          /* pixels a side that the position embedding is made for; a multiple of patch_size */
-  int32_t patch_size;          /* pixels a side */
+  int32_t image_size;          /* pixels a side of the position embedding; a multiple of patch_size, at most 8192 */
+  int32_t patch_size;          /* pixels a side, 1 to 512 */
   int32_t channels;            /* 1 to 16 */
-  int32_t embed_dim;           /* a multiple of heads */
+  int32_t embed_dim;           /* a multiple of heads, 1 to 16384 */
   int32_t depth;               /* blocks, 1 to 256 */
-  int32_t heads;               /* of a block */
+  int32_t heads;               /* of a block, 1 to embed_dim */
   int32_t class_tokens;        /* 2: cls and cls_plus (UDI); 1: cls alone */
   int32_t include_patch;       /* 1: SRS module and the patch level of the loss; 0: without (DINO) */
-  int32_t srs_heads;           /* of the SRS module; official: 6 at every width */
+  int32_t srs_heads;           /* of the SRS module, dividing embed_dim; official: 6 at every width */
   int32_t srs_residual;        /* 1: interpolated skip and LayerNorm after it (official); 0: neither (the paper's figure) */
-  int32_t out_dim;             /* prototypes */
-  int32_t head_hidden_dim;     /* official: 2048 */
-  int32_t head_bottleneck_dim; /* official: 256 */
+  int32_t out_dim;             /* prototypes, 2 to 4194304; official: 65536 */
+  int32_t head_hidden_dim;     /* 1 to 65536; official: 2048 */
+  int32_t head_bottleneck_dim; /* 1 to 16384; official: 256 */
   int32_t norm_last_layer;     /* 1: the prototypes' magnitudes stay 1; 0: they are trained (published recipe) */
-  int32_t resize_size;         /* evaluation: shorter side before the centre crop of image_size; official 256 at 224 */
-  float drop_path_rate;        /* of the last block, growing from 0; student only */
-  float mlp_ratio;             /* hidden width of a block's MLP / embed_dim */
-  float mean[16];              /* a channel, of values 0..1 */
-  float std[16];
+  int32_t resize_size;         /* evaluation: pixels of the shorter side before the centre crop of image_size; official:
+                                * 256 at 224; image_size to 16384 */
+  float drop_path_rate;        /* of the last block, growing from 0; student only; 0 to below 1 */
+  float mlp_ratio;             /* hidden width of a block's MLP / embed_dim, above 0 to 64 */
+  float mean[16];              /* a channel, of values 0..1; finite */
+  float std[16];               /* above 0 */
+  int32_t exif_turn;           /* evaluation: 1: photographs are turned as their EXIF orientation says; official 0 */
 } udi_model_config;
 
 /* The official augmentation (udi_augmentation.py); probabilities are 0..1, scales are shares of the image's area. */
 typedef struct udi_view_config {
   uint32_t struct_size;
-  int32_t global_size, local_size; /* pixels a side, multiples of patch_size */
-  int32_t patch_size;
+  int32_t global_size, local_size;     /* pixels a side; multiples of patch_size, at most 16384 */
+  int32_t patch_size;                  /* pixels a side, 1 to 1024: the model's */
   int32_t local_crops;                 /* 0 to 64; recipe: 10, official default: 6 */
-  int32_t global_window, local_window; /* one sample is drawn from each window x window tokens */
+  int32_t global_window, local_window; /* one sample is drawn from each window x window tokens; 1 to 16384 */
   int32_t crop_overlap;                /* 0: official (its width term takes the row of the box); 1: mended */
   int32_t local_reference; /* 0: official (union of both global crops, flips not undone); 1: their intersection */
   int32_t crop_pairing;    /* 0: two crops with forced overlap (official); 1: the second lies in the first (paper, fig. 1) */
   int32_t exif_turn;       /* 1: turn photographs as their EXIF orientation says */
-  float global_scale_min, global_scale_max;
-  float local_scale_min, local_scale_max;
+  float global_scale_min, global_scale_max; /* 1e-6 to 1 */
+  float local_scale_min, local_scale_max;   /* 1e-6 to 1 */
   float flip_probability;
   float jitter_probability;
-  float brightness, contrast, saturation, hue; /* factors from 1 +- x; hue shift from +- x, at most 0.5 */
+  float brightness, contrast, saturation, hue; /* factors from 1 +- x, 0 to 10; hue shift from +- x turns, 0 to 0.5 */
   float grayscale_probability;
   float blur_probability_a; /* branch A, taken half the time: blur alone; official 0.75 */
   float blur_probability_b; /* branch B: blur, then solarize; official 0.1 */
   float solarize_probability_b;
-  float blur_radius_min, blur_radius_max;
+  float blur_radius_min, blur_radius_max; /* pixels, 0 to 100 */
+  int32_t channels; /* of the crops, 0 to 16: encoded images are brought to it; pixels, arrays and a loader must have it.
+                     * 0: what those have, or 3 where every image is encoded */
 } udi_view_config;
 
 typedef struct udi_loader_config {
   uint32_t struct_size;
-  int32_t batch_size;
-  int32_t workers;      /* threads; 0: one a core. The views do not depend on it */
-  int32_t channels;     /* that images are brought to: 3, 1, or those of .npy arrays */
-  int32_t rank, world;  /* this process's share: 0 of 1 */
-  uint64_t seed;
-  uint64_t max_pixels;     /* of one image; larger ones count as bad */
-  uint64_t max_file_bytes; /* of one image file */
-  uint64_t max_cache_bytes; /* tar.gz shards up to this size are unpacked into memory, larger ones into a cache folder */
-  double max_bad_percent;  /* more unreadable images than this end the run with UDI_E_FORMAT */
+  int32_t batch_size;      /* images, 1 to 2^20, and no more than the set has */
+  int32_t workers;         /* threads, 0 to 1024; 0: one a core. The views do not depend on it */
+  int32_t channels;        /* of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays */
+  int32_t rank, world;     /* this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
+  uint64_t seed;           /* of order and augmentation */
+  uint64_t max_pixels;     /* of one image, 1 to 2^40; larger ones count as bad */
+  uint64_t max_file_bytes; /* of one image file, 1 to 2^40 */
+  uint64_t max_cache_bytes; /* tar.gz shards are unpacked into memory up to this size together, the rest into cache_dir */
+  double max_bad_percent;  /* of the set, 0 to 100: more unreadable images than this end the run with UDI_E_FORMAT */
+  const char *cache_dir;   /* an existing folder; the disk has its room back when the loader is freed, and after a crash.
+                            * NULL: $TMPDIR, or else /tmp. Borrowed for the call that opens the loader */
 } udi_loader_config;
 
+/* Counts of steps and epochs are at most 2^40. */
 typedef struct udi_train_config {
   uint32_t struct_size;
   udi_dtype precision;     /* UDI_F32, or UDI_BF16 for activations over float32 weights */
   udi_optimizer optimizer;
   int32_t target_blend;    /* 0: logits (official); 1: probabilities (paper) */
   int32_t loss_reduction;  /* 0: mean of the levels (official); 1: their sum (paper) */
-  int32_t micro_batch;     /* images worked on at once; 0: chosen for the device. Changes rounding only */
+  int32_t micro_batch;     /* images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only */
   int32_t rank, world;     /* 0 of 1 */
-  int64_t total_steps;
-  int64_t steps_per_epoch; /* the teacher temperature moves once an epoch */
-  int64_t warmup_steps;    /* linear, of lr */
-  int64_t freeze_last_layer_steps;
-  int64_t teacher_temp_warmup_epochs;
-  uint64_t seed;           /* of stochastic depth */
-  double lr, min_lr;       /* the peak itself, not scaled by the batch */
-  double weight_decay, weight_decay_end;
-  double clip_grad;        /* norm of each tensor's gradient; 0: no clipping */
-  double momentum_teacher, momentum_teacher_end;
-  double student_temp, teacher_temp, warmup_teacher_temp;
-  double alpha;            /* share of the patches' mean in the target of cls_plus, 0..1 */
-  double center_momentum;
-  double beta1, beta2, epsilon; /* AdamW */
-  double sgd_momentum;          /* SGD and LARS */
+  int64_t total_steps;     /* where the schedules end, at least 1; steps beyond have their last values */
+  int64_t steps_per_epoch; /* at least 1; the teacher temperature moves once an epoch */
+  int64_t warmup_steps;    /* linear, of lr; 0: none */
+  int64_t freeze_last_layer_steps;    /* in which the prototypes stay as they are; 0: none */
+  int64_t teacher_temp_warmup_epochs; /* from warmup_teacher_temp to teacher_temp; 0: none */
+  uint64_t seed;                      /* of stochastic depth */
+  double lr, min_lr;                  /* the peak itself, not scaled by the batch, and the end; 0 to 1e6 */
+  double weight_decay, weight_decay_end;                  /* at the start and at the end, 0 to 1e6 */
+  double clip_grad;                                       /* norm of each tensor's gradient, to 1e12; 0: no clipping */
+  double momentum_teacher, momentum_teacher_end;          /* at the start and at the end, 0 to 1 */
+  double student_temp, teacher_temp, warmup_teacher_temp; /* 1e-4 to 1e4 */
+  double alpha;                 /* share of the patches' mean in the target of cls_plus, 0 to 1 */
+  double center_momentum;       /* 0 to 1 */
+  double beta1, beta2, epsilon; /* AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1 */
+  double sgd_momentum;          /* SGD and LARS: 0 to 0.999999 */
 } udi_train_config;
 
 typedef struct udi_extract_config {
   uint32_t struct_size;
   udi_token token;
-  int32_t block;      /* counted from the end: 0 the last, 1 the one before, ... */
-  int32_t num_blocks; /* this many blocks, ending with `block`, side by side in the last dimension (earliest first) */
+  int32_t block;      /* counted from the end: 0 the last, 1 the one before, ... to depth - 1 */
+  int32_t num_blocks; /* so many blocks, ending with `block`, side by side in the last dimension (earliest first); 1 to
+                       * depth - block */
   int32_t normalize;  /* 1: L2-normalise each row */
-  int32_t batch_size; /* images at once; 0: chosen */
+  int32_t batch_size; /* images at once; 0: chosen. Changes speed and memory only */
 } udi_extract_config;
 
 typedef struct udi_attention_config {
   uint32_t struct_size;
   udi_attention source;
-  int32_t patch_row, patch_col; /* UDI_ATTENTION_SRS: the patch that asks */
+  int32_t patch_row, patch_col; /* UDI_ATTENTION_SRS: the patch that asks, 0 to H / patch_size - 1, W / patch_size - 1 */
 } udi_attention_config;
 
-/* ---- Results ----------------------------------------------------------------------------------------------------- */
+/* ---- Results: set struct_size, the call fills the rest ------------------------------------------------------------ */
 
 typedef struct udi_step_stats {
   uint32_t struct_size;
@@ -289,7 +315,7 @@ typedef struct udi_model_info {
 
 UDI_API uint32_t udi_version(void);           /* UDI_VERSION_NUMBER of the library */
 UDI_API const char *udi_version_string(void); /* "0.1.0" */
-UDI_API uint32_t udi_abi_version(void);
+UDI_API uint32_t udi_abi_version(void);       /* UDI_ABI_VERSION of the library */
 /* Names what this header declares: 64 hex digits, the same for headers that differ in comments or versions alone. Bindings
  * compare it when they load. */
 UDI_API const char *udi_api_fingerprint(void);
@@ -305,51 +331,63 @@ UDI_API void udi_context_config_init(udi_context_config *config, size_t struct_s
  * UDI_E_NOT_FOUND: no LibTorch; UDI_E_VERSION: another one is loaded; UDI_E_DEVICE: no such device. */
 UDI_API UDI_CHECK udi_status udi_context_create(const udi_context_config *config, udi_context **out, udi_error *error);
 
-/* Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe in signal handlers. */
+/* Makes the running call, and every later one, end with UDI_E_CANCELLED within one micro-batch. Safe in signal handlers.
+ * Ignores NULL. */
 UDI_API void udi_context_cancel(udi_context *context);
 
-/* Takes a cancel back, so that the context can be used again. */
+/* Takes a cancel back, so that the context can be used again. Ignores NULL. */
 UDI_API void udi_context_clear_cancel(udi_context *context);
 
+/* Handles made from it go on working. Ignores NULL. */
 UDI_API void udi_context_free(udi_context *context);
 
 /* ---- Model ------------------------------------------------------------------------------------------------------- */
 
-/* Fills in arch's sizes and the official head. arch: "vit_tiny", "vit_small", "vit_base", "vit_large".
- * UDI_E_NOT_FOUND: another name. */
+/* Fills in arch's sizes and the official head. struct_size: sizeof(udi_model_config). arch: "vit_tiny", "vit_small",
+ * "vit_base", "vit_large". UDI_E_NOT_FOUND: another name. */
 UDI_API UDI_CHECK udi_status udi_model_config_init(udi_model_config *config, size_t struct_size, const char *arch,
                                                    udi_error *error);
 
-/* A model with the official initialisation, drawn from seed. */
+/* A model with the official initialisation, drawn from seed. UDI_E_INVALID: the field of config that is out of range. */
 UDI_API UDI_CHECK udi_status udi_model_create(udi_context *context, const udi_model_config *config, uint64_t seed,
                                               udi_model **out, udi_error *error);
 
 /* Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's, DeiT's
  * and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds both.
- * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, the first in the error). */
+ * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, as many as there is room
+ * for in the error); or over max_header_bytes or max_name_bytes of the context. */
 UDI_API UDI_CHECK udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out,
                                             udi_error *error);
 
-/* Writes weights, configuration and preprocessing as one safetensors file, atomically. */
+/* The same weights as a model of another context on the same device, without a copy: a context for each thread, and one
+ * set of weights. While they are shared udi_model_param_set gives UDI_E_STATE. UDI_E_INVALID: another device. */
+UDI_API UDI_CHECK udi_status udi_model_share(const udi_model *model, udi_context *context, udi_model **out,
+                                             udi_error *error);
+
+/* Writes weights, configuration and preprocessing as one safetensors file. */
 UDI_API UDI_CHECK udi_status udi_model_save(const udi_model *model, const char *path, udi_error *error);
 
+/* What the model was made with. Set out->struct_size first. */
 UDI_API UDI_CHECK udi_status udi_model_get_config(const udi_model *model, udi_model_config *out, udi_error *error);
+/* Its sizes, and the number of all its weights. Set out->struct_size first. */
 UDI_API UDI_CHECK udi_status udi_model_get_info(const udi_model *model, udi_model_info *out, udi_error *error);
 
 /* The number of weight tensors; 0 for NULL. */
 UDI_API int64_t udi_model_param_count(const udi_model *model);
 /* The official name of tensor `index`; lives as long as the model; NULL out of range. */
 UDI_API const char *udi_model_param_name(const udi_model *model, int64_t index);
-/* A copy of a weight tensor. */
+/* A copy of a weight tensor: UDI_F32 on the CPU, in the official shape. UDI_E_NOT_FOUND: no weight is called name. */
 UDI_API UDI_CHECK udi_status udi_model_param_get(const udi_model *model, const char *name, udi_tensor **out,
                                                  udi_error *error);
-/* Overwrites a weight tensor; value: UDI_F32 of the same shape. */
+/* Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. UDI_E_NOT_FOUND: no weight
+ * is called name; UDI_E_STATE: also a model that shares its weights. */
 UDI_API UDI_CHECK udi_status udi_model_param_set(udi_model *model, const char *name, const udi_array *value,
                                                  udi_error *error);
 
-/* The evaluation transform that belongs to the weights: bicubic resize of the shorter side to resize_size, centre crop of
- * image_size. out: [count, channels, image_size, image_size], UDI_U8 for 8-bit images, else UDI_F32 (0..1).
- * UDI_E_FORMAT: an image cannot be decoded (its index is in the message). */
+/* The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is 1, bicubic resize of
+ * the shorter side to resize_size, centre crop of image_size. images: count of them, 1 to 2^32. out: [count, channels,
+ * image_size, image_size] as udi_model_extract takes it, UDI_U8 if all images are of 8 bits, else UDI_F32. UDI_E_FORMAT: an
+ * image cannot be decoded (its index is in the message); UDI_E_SHAPE: pixels of other channels than the model's. */
 UDI_API UDI_CHECK udi_status udi_model_prepare(const udi_model *model, const udi_image *images, int64_t count,
                                                udi_tensor **out, udi_error *error);
 
@@ -361,38 +399,43 @@ UDI_API void udi_attention_config_init(udi_attention_config *config, size_t stru
 
 /* Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised already;
  * H and W multiples of patch_size, other than image_size through the official interpolation of the position embedding.
- * config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last dimension times num_blocks. */
+ * config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last dimension times num_blocks.
+ * UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the model has not. */
 UDI_API UDI_CHECK udi_status udi_model_extract(const udi_model *model, const udi_array *images, udi_layout layout,
                                                const udi_extract_config *config, udi_tensor **out, udi_error *error);
 
-/* Softmaxed attention over the patches, [B, heads, H / patch_size, W / patch_size], UDI_F32. Class tokens as keys are left
- * out, so a map sums to less than 1. */
+/* Softmaxed attention over the patches. images as for udi_model_extract; config NULL: cls. out: UDI_F32 on the CPU,
+ * [B, heads (of SRS: srs_heads), H / patch_size, W / patch_size]. Class tokens as keys are left out, so the map of a class
+ * token sums to less than 1. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a source that the model has not. */
 UDI_API UDI_CHECK udi_status udi_model_attention(const udi_model *model, const udi_array *images, udi_layout layout,
                                                  const udi_attention_config *config, udi_tensor **out,
                                                  udi_error *error);
 
-UDI_API void udi_model_free(udi_model *model);
+UDI_API void udi_model_free(udi_model *model); /* ignores NULL */
 
 /* ---- Tensor ------------------------------------------------------------------------------------------------------ */
 
 /* The tensor's own memory: out is valid as long as the tensor. Set out->struct_size first. */
 UDI_API UDI_CHECK udi_status udi_tensor_view(const udi_tensor *tensor, udi_array *out, udi_error *error);
-UDI_API void udi_tensor_free(udi_tensor *tensor);
+UDI_API void udi_tensor_free(udi_tensor *tensor); /* ends its views; ignores NULL */
 
 /* ---- Views ------------------------------------------------------------------------------------------------------- */
 
 /* The official augmentation. Ignores NULL. */
 UDI_API void udi_view_config_init(udi_view_config *config, size_t struct_size);
 
-/* Crops and sample maps of images in memory. The draw of image i depends on (seed, epoch, first_sample + i) alone. */
+/* Crops and sample maps of images in memory: count of them, 1 to 2^32. The draw of image i depends on (seed, epoch,
+ * first_sample + i) alone; epoch: 0 to 2^24 - 1, first_sample: at least 0. UDI_E_FORMAT: an image cannot be decoded (its
+ * index is in the message); UDI_E_MEMORY: also one over the context's limits; UDI_E_SHAPE: pixels of other channels. */
 UDI_API UDI_CHECK udi_status udi_views_create(udi_context *context, const udi_view_config *config,
                                               const udi_image *images, int64_t count, uint64_t seed, int64_t epoch,
                                               int64_t first_sample, udi_views **out, udi_error *error);
 
 /* The crops of a caller's own augmentation. global: [2, B, C, G, G]; local: [L, B, C, l, l], or NULL for none; UDI_U8, or
  * UDI_F32 (0..1). coords: UDI_F32 [2 + L, B, 4], (i0, j0, i1, j1) of each crop in its image, 0..1, the two j swapped when
- * the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N] and [B, n] over tokens, the same count in every
- * row. */
+ * the crop is mirrored. sample_global, sample_local: UDI_U8 masks [B, N] and [B, n] over tokens, 0 and 1, the same count
+ * in every row. local and sample_local are NULL where config has no local crops, and only there. Of config, sizes and
+ * local_crops are read. UDI_E_SHAPE: an array is not so; UDI_E_INVALID: also values out of range. */
 UDI_API UDI_CHECK udi_status udi_views_from_arrays(udi_context *context, const udi_view_config *config,
                                                    const udi_array *global, const udi_array *local,
                                                    const udi_array *coords, const udi_array *sample_global,
@@ -400,12 +443,13 @@ UDI_API UDI_CHECK udi_status udi_views_from_arrays(udi_context *context, const u
 
 /* The number of images; 0 for NULL. */
 UDI_API int64_t udi_views_count(const udi_views *views);
-/* A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]. */
+/* A copy of the crops: global 1: [2, B, C, G, G], 0: [L, B, C, l, l]; on the CPU, UDI_U8, or UDI_F32 (0..1) where an image
+ * was not of 8 bits. */
 UDI_API UDI_CHECK udi_status udi_views_crops(const udi_views *views, int32_t global, udi_tensor **out,
                                              udi_error *error);
-/* A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4]. */
+/* A copy of the crops' coordinates, UDI_F32 [2 + L, B, 4] on the CPU, as udi_views_from_arrays takes them. */
 UDI_API UDI_CHECK udi_status udi_views_coords(const udi_views *views, udi_tensor **out, udi_error *error);
-UDI_API void udi_views_free(udi_views *views);
+UDI_API void udi_views_free(udi_views *views); /* ignores NULL */
 
 /* ---- Loader ------------------------------------------------------------------------------------------------------ */
 
@@ -413,18 +457,20 @@ UDI_API void udi_views_free(udi_views *views);
 UDI_API void udi_loader_config_init(udi_loader_config *config, size_t struct_size);
 
 /* path: a folder (nested or flat), a list file (one path a line), a .tar or .tar.gz, or a folder of those. Images are
- * JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. UDI_E_NOT_FOUND: no image there. */
+ * JPEG, PNG and .npy. Batches are of full size; what is left of an epoch is dropped. UDI_E_NOT_FOUND: no image there;
+ * UDI_E_FORMAT: a damaged archive or list; UDI_E_INVALID: also fewer images than a batch of all ranks. */
 UDI_API UDI_CHECK udi_status udi_loader_open(udi_context *context, const char *path, const udi_view_config *views,
                                              const udi_loader_config *config, udi_loader **out, udi_error *error);
 UDI_API int64_t udi_loader_images(const udi_loader *loader);          /* found; 0 for NULL */
 UDI_API int64_t udi_loader_steps_per_epoch(const udi_loader *loader); /* batches an epoch; 0 for NULL */
-/* The next batch; epochs follow each other without end. */
+/* The next batch; epochs follow each other without end. An unreadable image is named in the log, and another of the set
+ * takes its place. UDI_E_FORMAT: more than max_bad_percent of the set are. After a failure the position is as it was. */
 UDI_API UDI_CHECK udi_status udi_loader_next(udi_loader *loader, udi_views **out, udi_error *error);
-/* The position: batches given out since the start of training. */
+/* The position: batches given out since the start of training; 0 for NULL. */
 UDI_API int64_t udi_loader_position(const udi_loader *loader);
-/* Continue as if `position` batches had been given out. */
+/* Continue as if `position` batches had been given out: at least 0, below 2^24 epochs. */
 UDI_API UDI_CHECK udi_status udi_loader_seek(udi_loader *loader, int64_t position, udi_error *error);
-UDI_API void udi_loader_free(udi_loader *loader);
+UDI_API void udi_loader_free(udi_loader *loader); /* waits for its threads; ignores NULL */
 
 /* ---- Trainer ----------------------------------------------------------------------------------------------------- */
 
@@ -432,31 +478,37 @@ UDI_API void udi_loader_free(udi_loader *loader);
  * For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and freeze_last_layer_steps. Ignores NULL. */
 UDI_API void udi_train_config_init(udi_train_config *config, size_t struct_size);
 
-/* Student and teacher start as copies of model. */
+/* Student and teacher start as copies of model, which is of the same context and stays as it is. UDI_E_INVALID: the field
+ * of config that is out of range. */
 UDI_API UDI_CHECK udi_status udi_trainer_create(udi_context *context, const udi_model *model,
                                                 const udi_train_config *config, udi_trainer **out, udi_error *error);
 
 /* One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
- * clipping, update, teacher average, centers. Several views equal one batch of all their images. stats may be NULL.
- * UDI_E_NONFINITE: the loss is not finite, nothing moved; UDI_E_CANCELLED: nothing moved. */
+ * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they are of
+ * the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the model or each
+ * other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved. */
 UDI_API UDI_CHECK udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count,
                                               udi_step_stats *stats, udi_error *error);
 
-/* Steps done. */
+/* Steps done; 0 for NULL. */
 UDI_API int64_t udi_trainer_steps(const udi_trainer *trainer);
 
 /* A copy of the student's or the teacher's weights as they are now. */
 UDI_API UDI_CHECK udi_status udi_trainer_model(const udi_trainer *trainer, udi_role role, udi_model **out,
                                                udi_error *error);
 
-/* Everything that is needed to go on, in one safetensors file, atomically. loader: its position goes along; may be NULL. */
+/* Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A file that
+ * was there becomes path + ".prev", and the one of that name goes. */
 UDI_API UDI_CHECK udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path,
                                               udi_error *error);
 
-/* The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position. */
+/* The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position.
+ * UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. UDI_E_NOT_FOUND: also a file
+ * without the position that a loader wants. Where path is gone or damaged and path + ".prev" is there, the message says
+ * so: load that one to go on from the checkpoint before. */
 UDI_API UDI_CHECK udi_status udi_trainer_load(udi_context *context, const char *path, udi_loader *loader,
                                               udi_trainer **out, udi_error *error);
-UDI_API void udi_trainer_free(udi_trainer *trainer);
+UDI_API void udi_trainer_free(udi_trainer *trainer); /* ignores NULL */
 
 /* ---- Jobs: whole tasks from one JSON configuration ---------------------------------------------------------------- */
 
@@ -464,12 +516,12 @@ UDI_API void udi_trainer_free(udi_trainer *trainer);
 UDI_API const char *udi_job_schema(void);
 
 /* Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown or misfit ones are
- * UDI_E_INVALID with their name. progress may be NULL. out_result, if not NULL, gets a JSON object: free it with
- * udi_string_free. */
+ * UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not NULL, gets a JSON object: free
+ * it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what the files and calls behind the job give. */
 UDI_API UDI_CHECK udi_status udi_job_run(udi_context *context, const char *name, const char *config_json,
                                          udi_progress_fn progress, void *user, char **out_result, udi_error *error);
 
-UDI_API void udi_string_free(char *string);
+UDI_API void udi_string_free(char *string); /* ignores NULL */
 
 #ifdef __cplusplus
 }

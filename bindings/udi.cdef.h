@@ -105,10 +105,14 @@ typedef struct udi_context_config {
   udi_device_type device_type;
   int32_t device_index;
   int32_t num_threads;
-  int32_t reserved;
+  int32_t deterministic;
   udi_log_level log_level;
   udi_log_fn log;
   void *log_user;
+  uint64_t max_header_bytes;
+  uint64_t max_name_bytes;
+  uint64_t max_pixels;
+  uint64_t max_file_bytes;
 } udi_context_config;
 
 typedef struct udi_model_config {
@@ -257,6 +261,8 @@ udi_status udi_model_create(udi_context *context, const udi_model_config *config
         udi_error *error);
 
 udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out, udi_error *error);
+
+udi_status udi_model_share(const udi_model *model, udi_context *context, udi_model **out, udi_error *error);
 
 udi_status udi_model_save(const udi_model *model, const char *path, udi_error *error);
 

@@ -36,7 +36,9 @@
 #define UDI_VERSION_MINOR 1
 #define UDI_VERSION_PATCH 0
 #define UDI_VERSION_NUMBER (UDI_VERSION_MAJOR * 1000000 + UDI_VERSION_MINOR * 1000 + UDI_VERSION_PATCH)
-#define UDI_ABI_VERSION 0 /* the number in the soname; changes only when old binaries break */
+/* The number in the soname. It changes only when programs that are built already would break, and with a minor release
+ * while the major one is 0, never with a patch (docs/abi.md). */
+#define UDI_ABI_VERSION 0
 
 #if defined(__GNUC__)
 #define UDI_API __attribute__((visibility("default")))
@@ -164,10 +166,18 @@ typedef struct udi_context_config {
   udi_device_type device_type; /* UDI_CPU; UDI_CUDA asked for and not there is an error */
   int32_t device_index;    /* 0 for UDI_CPU */
   int32_t num_threads;     /* to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
-  int32_t reserved;        /* 0 */
+  int32_t deterministic;   /* 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on
+                            * one machine; slower for small batches. 0: they are the same up to rounding */
   udi_log_level log_level; /* most detailed level that is passed on */
   udi_log_fn log;          /* NULL: silence */
   void *log_user;
+  /* Limits on files, in bytes or pixels; 0 is the default, else 1 to 2^40. What is over one is UDI_E_FORMAT, an image
+   * UDI_E_MEMORY, and the message names the field. Jobs have options of these names instead; loaders have their own
+   * max_pixels and max_file_bytes. */
+  uint64_t max_header_bytes; /* of safetensors (100 MiB), of the pickle in a .pth (32 MiB), of a tar's pax header (1 MiB) */
+  uint64_t max_name_bytes;   /* of a tensor (1024), of a file in a tar (4096) */
+  uint64_t max_pixels;       /* of an encoded udi_image (178956970) */
+  uint64_t max_file_bytes;   /* of an encoded udi_image (256 MiB) */
 } udi_context_config;
 
 typedef struct udi_model_config {
@@ -344,9 +354,15 @@ UDI_API UDI_CHECK udi_status udi_model_create(udi_context *context, const udi_mo
 
 /* Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's, DeiT's
  * and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds both.
- * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, the first in the error). */
+ * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, as many as there is room
+ * for in the error); or over max_header_bytes or max_name_bytes of the context. */
 UDI_API UDI_CHECK udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out,
                                             udi_error *error);
+
+/* The same weights as a model of another context on the same device, without a copy: a context for each thread, and one
+ * set of weights. While they are shared udi_model_param_set gives UDI_E_STATE. UDI_E_INVALID: another device. */
+UDI_API UDI_CHECK udi_status udi_model_share(const udi_model *model, udi_context *context, udi_model **out,
+                                             udi_error *error);
 
 /* Writes weights, configuration and preprocessing as one safetensors file. */
 UDI_API UDI_CHECK udi_status udi_model_save(const udi_model *model, const char *path, udi_error *error);
@@ -364,7 +380,7 @@ UDI_API const char *udi_model_param_name(const udi_model *model, int64_t index);
 UDI_API UDI_CHECK udi_status udi_model_param_get(const udi_model *model, const char *name, udi_tensor **out,
                                                  udi_error *error);
 /* Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. UDI_E_NOT_FOUND: no weight
- * is called name. */
+ * is called name; UDI_E_STATE: also a model that shares its weights. */
 UDI_API UDI_CHECK udi_status udi_model_param_set(udi_model *model, const char *name, const udi_array *value,
                                                  udi_error *error);
 

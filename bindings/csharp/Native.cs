@@ -165,13 +165,22 @@ namespace Udi
         public int device_index;
         /// <summary>to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core</summary>
         public int num_threads;
-        /// <summary>0</summary>
-        public int reserved;
+        /// <summary>1: a picture's tokens are the same to the bit in any batch and on any number of threads, on one
+        /// machine; slower for small batches. 0: they are the same up to rounding</summary>
+        public int deterministic;
         /// <summary>most detailed level that is passed on</summary>
         public int log_level;
         /// <summary>NULL: silence</summary>
         public IntPtr log;
         public IntPtr log_user;
+        /// <summary>of safetensors (100 MiB), of the pickle in a .pth (32 MiB), of a tar's pax header (1 MiB)</summary>
+        public ulong max_header_bytes;
+        /// <summary>of a tensor (1024), of a file in a tar (4096)</summary>
+        public ulong max_name_bytes;
+        /// <summary>of an encoded udi_image (178956970)</summary>
+        public ulong max_pixels;
+        /// <summary>of an encoded udi_image (256 MiB)</summary>
+        public ulong max_file_bytes;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -512,15 +521,19 @@ namespace Udi
             }
             {
                 ContextConfig value;
-                Expect("ContextConfig", sizeof(ContextConfig), 40);
+                Expect("ContextConfig", sizeof(ContextConfig), 72);
                 Expect("ContextConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("ContextConfig.device_type", (byte*)&value.device_type - (byte*)&value, 4);
                 Expect("ContextConfig.device_index", (byte*)&value.device_index - (byte*)&value, 8);
                 Expect("ContextConfig.num_threads", (byte*)&value.num_threads - (byte*)&value, 12);
-                Expect("ContextConfig.reserved", (byte*)&value.reserved - (byte*)&value, 16);
+                Expect("ContextConfig.deterministic", (byte*)&value.deterministic - (byte*)&value, 16);
                 Expect("ContextConfig.log_level", (byte*)&value.log_level - (byte*)&value, 20);
                 Expect("ContextConfig.log", (byte*)&value.log - (byte*)&value, 24);
                 Expect("ContextConfig.log_user", (byte*)&value.log_user - (byte*)&value, 32);
+                Expect("ContextConfig.max_header_bytes", (byte*)&value.max_header_bytes - (byte*)&value, 40);
+                Expect("ContextConfig.max_name_bytes", (byte*)&value.max_name_bytes - (byte*)&value, 48);
+                Expect("ContextConfig.max_pixels", (byte*)&value.max_pixels - (byte*)&value, 56);
+                Expect("ContextConfig.max_file_bytes", (byte*)&value.max_file_bytes - (byte*)&value, 64);
             }
             {
                 ModelConfig value;
@@ -696,7 +709,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b", 1000, 0);
+            "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22", 1000, 0);
 
         static Native()
         {
@@ -812,10 +825,18 @@ namespace Udi
         /// <summary>Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth,
         /// DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and teacher,
         /// where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed
-        /// in the log, the first in the error).</summary>
+        /// in the log, as many as there is room for in the error); or over max_header_bytes or max_name_bytes of the
+        /// context.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_load(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 int role, out ModelHandle @out, Error* error);
+
+        /// <summary>The same weights as a model of another context on the same device, without a copy: a context for
+        /// each thread, and one set of weights. While they are shared udi_model_param_set gives UDI_E_STATE.
+        /// UDI_E_INVALID: another device.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_model_share(ModelHandle model, ContextHandle context, out ModelHandle @out,
+                Error* error);
 
         /// <summary>Writes weights, configuration and preprocessing as one safetensors file.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
@@ -845,7 +866,7 @@ namespace Udi
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, out TensorHandle @out, Error* error);
 
         /// <summary>Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values.
-        /// UDI_E_NOT_FOUND: no weight is called name.</summary>
+        /// UDI_E_NOT_FOUND: no weight is called name; UDI_E_STATE: also a model that shares its weights.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_param_set(ModelHandle model,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string name, Array* value, Error* error);

@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b"
+	apiFingerprint = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22"
 	apiVersion     = 1000
 	apiABI         = 0
 )
@@ -48,15 +48,19 @@ func layout() []layoutRow {
 		{"udi_image.reserved", unsafe.Offsetof(C.udi_image{}.reserved), 20},
 		{"udi_image.data", unsafe.Offsetof(C.udi_image{}.data), 24},
 		{"udi_image.size", unsafe.Offsetof(C.udi_image{}.size), 32},
-		{"udi_context_config", unsafe.Sizeof(C.udi_context_config{}), 40},
+		{"udi_context_config", unsafe.Sizeof(C.udi_context_config{}), 72},
 		{"udi_context_config.struct_size", unsafe.Offsetof(C.udi_context_config{}.struct_size), 0},
 		{"udi_context_config.device_type", unsafe.Offsetof(C.udi_context_config{}.device_type), 4},
 		{"udi_context_config.device_index", unsafe.Offsetof(C.udi_context_config{}.device_index), 8},
 		{"udi_context_config.num_threads", unsafe.Offsetof(C.udi_context_config{}.num_threads), 12},
-		{"udi_context_config.reserved", unsafe.Offsetof(C.udi_context_config{}.reserved), 16},
+		{"udi_context_config.deterministic", unsafe.Offsetof(C.udi_context_config{}.deterministic), 16},
 		{"udi_context_config.log_level", unsafe.Offsetof(C.udi_context_config{}.log_level), 20},
 		{"udi_context_config.log", unsafe.Offsetof(C.udi_context_config{}.log), 24},
 		{"udi_context_config.log_user", unsafe.Offsetof(C.udi_context_config{}.log_user), 32},
+		{"udi_context_config.max_header_bytes", unsafe.Offsetof(C.udi_context_config{}.max_header_bytes), 40},
+		{"udi_context_config.max_name_bytes", unsafe.Offsetof(C.udi_context_config{}.max_name_bytes), 48},
+		{"udi_context_config.max_pixels", unsafe.Offsetof(C.udi_context_config{}.max_pixels), 56},
+		{"udi_context_config.max_file_bytes", unsafe.Offsetof(C.udi_context_config{}.max_file_bytes), 64},
 		{"udi_model_config", unsafe.Sizeof(C.udi_model_config{}), 204},
 		{"udi_model_config.struct_size", unsafe.Offsetof(C.udi_model_config{}.struct_size), 0},
 		{"udi_model_config.image_size", unsafe.Offsetof(C.udi_model_config{}.image_size), 4},

@@ -107,10 +107,14 @@ typedef struct udi_context_config {
   udi_device_type device_type;
   int32_t device_index;
   int32_t num_threads;
-  int32_t reserved;
+  int32_t deterministic;
   udi_log_level log_level;
   udi_log_fn log;
   void *log_user;
+  uint64_t max_header_bytes;
+  uint64_t max_name_bytes;
+  uint64_t max_pixels;
+  uint64_t max_file_bytes;
 } udi_context_config;
 
 typedef struct udi_model_config {
@@ -260,6 +264,8 @@ udi_status udi_model_create(udi_context *context, const udi_model_config *config
 
 udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out, udi_error *error);
 
+udi_status udi_model_share(const udi_model *model, udi_context *context, udi_model **out, udi_error *error);
+
 udi_status udi_model_save(const udi_model *model, const char *path, udi_error *error);
 
 udi_status udi_model_get_config(const udi_model *model, udi_model_config *out, udi_error *error);
@@ -341,7 +347,7 @@ void udi_string_free(char *string);
 
 return {
   library = "libudi.so.0",
-  fingerprint = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b",
+  fingerprint = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22",
   version = 1000,
   abi = 0,
   layout = { -- struct, size, offsets of its fields
@@ -351,8 +357,9 @@ return {
     {"udi_array", 48, {struct_size=0, dtype=4, device_type=8, device_index=12, ndim=16, flags=20, shape=24, strides=32,
             data=40}},
     {"udi_image", 40, {struct_size=0, dtype=4, height=8, width=12, channels=16, reserved=20, data=24, size=32}},
-    {"udi_context_config", 40, {struct_size=0, device_type=4, device_index=8, num_threads=12, reserved=16, log_level=20,
-            log=24, log_user=32}},
+    {"udi_context_config", 72, {struct_size=0, device_type=4, device_index=8, num_threads=12, deterministic=16,
+            log_level=20, log=24, log_user=32, max_header_bytes=40, max_name_bytes=48, max_pixels=56,
+            max_file_bytes=64}},
     {"udi_model_config", 204, {struct_size=0, image_size=4, patch_size=8, channels=12, embed_dim=16, depth=20, heads=24,
             class_tokens=28, include_patch=32, srs_heads=36, srs_residual=40, out_dim=44, head_hidden_dim=48,
             head_bottleneck_dim=52, norm_last_layer=56, resize_size=60, drop_path_rate=64, mlp_ratio=68, mean=72,
@@ -402,6 +409,8 @@ return {
     {"udi_model_load", "status", {{"context", "handle", "udi_context", "in"}, {"path", "string", "char", "in"}, {"role",
             "int32", "udi_role", "in"}, {"out", "handle", "udi_model", "out"}, {"error", "struct", "udi_error",
             "error"}}},
+    {"udi_model_share", "status", {{"model", "handle", "udi_model", "in"}, {"context", "handle", "udi_context", "in"},
+            {"out", "handle", "udi_model", "out"}, {"error", "struct", "udi_error", "error"}}},
     {"udi_model_save", "status", {{"model", "handle", "udi_model", "in"}, {"path", "string", "char", "in"}, {"error",
             "struct", "udi_error", "error"}}},
     {"udi_model_get_config", "status", {{"model", "handle", "udi_model", "in"}, {"out", "struct", "udi_model_config",

@@ -1,6 +1,9 @@
 #include "api/context.h"
 
+#include <ATen/Parallel.h>
+
 #include <mutex>
+#include <thread>
 
 #include "api/device.h"
 #include "api/guard.h"
@@ -20,11 +23,20 @@ void check_not_forked() {
 }
 
 std::shared_ptr<Context> make_context(const udi_context_config& config) {
-  check(config.reserved == 0, UDI_E_INVALID, "config.reserved is ", config.reserved, ", must be 0");
+  in_range("config.deterministic", config.deterministic, 0, 1);
   in_range("config.num_threads", config.num_threads, 0, 4096);
   in_range("config.log_level", config.log_level, UDI_LOG_ERROR, UDI_LOG_DEBUG);
+  constexpr uint64_t kMost = uint64_t(1) << 40;
+  in_range("config.max_header_bytes", config.max_header_bytes, 0, kMost);
+  in_range("config.max_name_bytes", config.max_name_bytes, 0, kMost);
+  in_range("config.max_pixels", config.max_pixels, 0, kMost);
+  in_range("config.max_file_bytes", config.max_file_bytes, 0, kMost);
   auto context = std::make_shared<Context>();
   context->num_threads = config.num_threads;
+  context->host.deterministic = config.deterministic == 1;
+  context->formats = {config.max_header_bytes, config.max_name_bytes};
+  context->decode.max_pixels = limit_or(config.max_pixels, context->decode.max_pixels);
+  context->decode.max_file_bytes = limit_or(config.max_file_bytes, context->decode.max_file_bytes);
   if (config.log) {
     auto one_at_a_time = std::make_shared<std::mutex>();
     context->host.sink = [=](udi_log_level level, const std::string& line) {
@@ -34,6 +46,7 @@ std::shared_ptr<Context> make_context(const udi_context_config& config) {
     };
   }
   context->device = open_device(config.device_type, config.device_index);
+  std::thread([&context] { context->threads = at::get_num_threads(); }).join();
   return context;
 }
 

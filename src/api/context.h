@@ -8,7 +8,9 @@
 #include <memory>
 
 #include "base/host.h"
+#include "base/limits.h"
 #include "data/pool.h"
+#include "image/decode.h"
 #include "model/aten.h"
 
 namespace udi {
@@ -17,6 +19,9 @@ struct Context {
   Host host;
   at::Device device = at::kCPU;
   int num_threads = 0;            // 0: one a core
+  FormatLimits formats;           // of weights and archives
+  DecodeLimits decode;            // of images in memory
+  int threads = 1;                // of LibTorch, in a thread that asks for no other number
   std::atomic<bool> busy{false};  // a call is inside: the lane
   const pid_t owner = getpid();
 

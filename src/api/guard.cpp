@@ -1,9 +1,11 @@
 #include "api/guard.h"
 
+#include <algorithm>
 #include <new>
 #include <string_view>
 #include <thread>
 
+#include "ATen/Parallel.h"
 #include "front/error.h"
 
 namespace udi {
@@ -45,8 +47,18 @@ Lane::FloatingPoint::FloatingPoint() {
   std::fesetenv(FE_DFL_ENV);
 }
 
+// As LibTorch has it: as many as the thread asks for, and no more than it would start by itself.
+Lane::OpenMp::OpenMp(int most) {
+  at::get_num_threads();
+  omp_set_num_threads(std::min(found, most));
+}
+
 Lane::Lane(Context& context)
-    : busy_(context), thread_state_(fresh_thread_state()), warnings_(context.host), warning_guard_(&warnings_) {
+    : busy_(context),
+      open_mp_(context.threads),
+      thread_state_(fresh_thread_state()),
+      warnings_(context.host),
+      warning_guard_(&warnings_) {
   context.host.check_cancel();
 }
 

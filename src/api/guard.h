@@ -1,6 +1,8 @@
 // The fence around every entry point: no exception leaves, one thread at a time enters, and the caller's thread finds
-// its LibTorch and floating-point state as it left them. Elsewhere a catch only cleans up and throws on.
+// its LibTorch, OpenMP and floating-point state as it left them. Elsewhere a catch only cleans up and throws on.
 #pragma once
+
+#include <omp.h>
 
 #include <cfenv>
 
@@ -32,9 +34,16 @@ class Lane {
     ~FloatingPoint() { std::fesetenv(&found); }
     std::fenv_t found;
   };
+  // LibTorch sets the number for good when a thread first asks it for one.
+  struct OpenMp {
+    explicit OpenMp(int most);
+    ~OpenMp() { omp_set_num_threads(found); }
+    const int found = omp_get_max_threads();
+  };
 
   Busy busy_;
   FloatingPoint floating_point_;
+  OpenMp open_mp_;
   at::ThreadLocalStateGuard thread_state_;
   Warnings warnings_;
   c10::WarningUtils::WarningHandlerGuard warning_guard_;
@@ -43,13 +52,24 @@ class Lane {
 // Writes the exception being handled into error, and its detail into the log. context may be null.
 udi_status report(const Context* context, udi_error* error) noexcept;
 
+// Runs body; an error about many things has each of them logged while the lane is held.
+template <class Body>
+void logging_lines(const Context& context, Body&& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    for (const std::string& line : e.lines) context.host.log(UDI_LOG_ERROR, line);
+    throw;
+  }
+}
+
 // Runs body inside context; a null context (an argument was NULL: body will say so) has no lane.
 template <class Body>
 udi_status guard(const std::shared_ptr<Context>& context, udi_error* error, Body&& body) noexcept {
   try {
     if (context) {
       const Lane lane(*context);
-      body();
+      logging_lines(*context, body);
     } else {
       body();
     }

@@ -75,10 +75,11 @@ class EachImage : public WorkerPool::Task {
 
 }  // namespace
 
-ImageList::ImageList(const udi_image* images, int64_t count)
+ImageList::ImageList(const udi_image* images, int64_t count, const DecodeLimits& limits)
     : first_(reinterpret_cast<const unsigned char*>(require(images, "images"))),
       stride_(images->struct_size),
-      count_(count) {
+      count_(count),
+      limits_(limits) {
   in_range("count", count, 1, int64_t(1) << 32);
   for (int64_t i = 0; i < count; ++i) {
     const udi_image image = at(i);
@@ -102,7 +103,7 @@ udi_image ImageList::at(int64_t i) const {
 Image ImageList::read(int64_t i, int channels, bool exif_turn) const {
   const udi_image image = at(i);
   if (image.dtype == 0) {
-    return decode_image(static_cast<const uint8_t*>(image.data), size_t(image.size), DecodeLimits(), channels,
+    return decode_image(static_cast<const uint8_t*>(image.data), size_t(image.size), limits_, channels,
                         exif_turn);
   }
   check(image.channels == channels, UDI_E_SHAPE, "channels is ", image.channels, ", must be ", channels);

@@ -11,8 +11,8 @@ namespace udi {
 
 class ImageList {
  public:
-  // Borrows. Checks every struct; what is wrong is named as "images[3].width ...".
-  ImageList(const udi_image* images, int64_t count);
+  // Borrows. Checks every struct; what is wrong is named as "images[3].width ...". limits: of encoded files.
+  ImageList(const udi_image* images, int64_t count, const DecodeLimits& limits);
 
   int64_t count() const { return count_; }
   // Of the images that are pixels, which must agree; 0 if all are encoded.
@@ -27,6 +27,7 @@ class ImageList {
   const unsigned char* first_;
   size_t stride_;  // the caller's struct_size
   int64_t count_;
+  DecodeLimits limits_;
   int32_t channels_ = 0;
 };
 

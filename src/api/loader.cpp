@@ -24,6 +24,7 @@ udi_status udi_loader_open(udi_context* context, const char* path, const udi_vie
     ImageSource::Options options;
     options.max_file_bytes = settings.max_file_bytes;
     options.max_cache_bytes = settings.max_cache_bytes;
+    options.formats = context->context->formats;
     if (settings.cache_dir) options.cache_dir = settings.cache_dir;
     settings.cache_dir = nullptr;  // the caller's
     *out =

@@ -1,5 +1,7 @@
 #include "api/model.h"
 
+#include <optional>
+
 #include "api/arrays.h"
 #include "api/guard.h"
 #include "api/images.h"
@@ -10,9 +12,6 @@
 using namespace udi;
 
 namespace {
-
-// Between these a cancel is seen; the core works on fewer at a time.
-constexpr int64_t kImagesBetweenChecks = 64;
 
 udi_model_config read_model_config(const udi_model_config* given) {
   return read_struct(given, "config", model_config_preset("vit_small"));
@@ -28,17 +27,6 @@ at::Tensor borrow_images(const udi_model& model, const udi_array* images, udi_la
               nchw ? "UDI_NCHW" : "UDI_NHWC");
   check_dtype(tensor, "images", {UDI_U8, UDI_F32});
   return tensor;
-}
-
-// compute(images) over pieces of the batch.
-template <class Compute>
-at::Tensor in_pieces(const udi_model& model, const at::Tensor& images, int64_t piece, Compute&& compute) {
-  std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < images.size(0); first += piece) {
-    model.context->host.check_cancel();
-    parts.push_back(compute(images.narrow(0, first, std::min(piece, images.size(0) - first))));
-  }
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 // Images after the evaluation transform, each [C, S, S] of its own dtype, as one batch that extract takes: bytes, or
@@ -74,7 +62,22 @@ udi_status udi_model_load(udi_context* context, const char* path, udi_role role,
     check_role(role);
     ModelFileOptions options;
     options.role = role;
+    options.limits = context->context->formats;
     *out = new udi_model{context->context, open_model(context->context->host, path, options, context->context->device)};
+  });
+}
+
+udi_status udi_model_share(const udi_model* model, udi_context* context, udi_model** out, udi_error* error) {
+  return guard(context_of(model), error, [&] {
+    require(model, "model");
+    require(context, "context");
+    require(out, "out");
+    std::optional<Lane> lane;
+    if (context->context != model->context) lane.emplace(*context->context);
+    check(context->context->device == model->context->device, UDI_E_INVALID, "model is on ",
+          model->context->device.str(), ", context on ", context->context->device.str(),
+          ": weights are shared on one device");
+    *out = new udi_model{context->context, model->model, model->users};
   });
 }
 
@@ -138,6 +141,9 @@ udi_status udi_model_param_set(udi_model* model, const char* name, const udi_arr
     const at::Tensor given = borrow(*model->context, value, "value");
     check_shape(given, "value", weight.sizes(), name);
     check_dtype(given, "value", {UDI_F32});
+    check(
+        model->users.one(), UDI_E_STATE,
+        "the weights are shared (udi_model_share) and may be in use elsewhere: free every model of them but one first");
     weight.copy_(given);
     weights.refresh();
   });
@@ -148,7 +154,7 @@ udi_status udi_model_prepare(const udi_model* model, const udi_image* images, in
   return guard(context_of(model), error, [&] {
     require(model, "model");
     require(out, "out");
-    const ImageList list(images, count);
+    const ImageList list(images, count, model->context->decode);
     const udi_model_config& config = model->model.config;
     std::vector<at::Tensor> prepared(static_cast<size_t>(count));
     std::vector<Resizer> resizers(size_t(model->context->workers().workers()));
@@ -172,11 +178,8 @@ udi_status udi_model_extract(const udi_model* model, const udi_array* images, ud
     udi_extract_config options;
     udi_extract_config_init(&options, sizeof options);
     if (config) options = read_struct(config, "config", options);
-    const at::Tensor all = borrow_images(*model, images, layout);
-    const int64_t piece = std::max<int64_t>(options.batch_size, kImagesBetweenChecks);
-    *out = new_tensor(model->context, in_pieces(*model, all, piece, [&](const at::Tensor& part) {
-                        return model->model.extract(part, layout, options);
-                      }));
+    const at::Tensor batch = borrow_images(*model, images, layout);
+    *out = new_tensor(model->context, model->model.extract(batch, layout, options, &model->context->host));
   });
 }
 
@@ -188,10 +191,8 @@ udi_status udi_model_attention(const udi_model* model, const udi_array* images, 
     udi_attention_config options;
     udi_attention_config_init(&options, sizeof options);
     if (config) options = read_struct(config, "config", options);
-    const at::Tensor all = borrow_images(*model, images, layout);
-    *out = new_tensor(model->context, in_pieces(*model, all, kImagesBetweenChecks, [&](const at::Tensor& part) {
-                        return model->model.attention(part, layout, options);
-                      }));
+    const at::Tensor batch = borrow_images(*model, images, layout);
+    *out = new_tensor(model->context, model->model.attention(batch, layout, options, &model->context->host));
   });
 }
 

@@ -39,7 +39,7 @@ const Handle& in_context(const Handle* handle, const std::string& name, const st
 // A failure says which older checkpoint lies beside; whether to go on from that one is the caller's choice.
 LoadedCheckpoint load_or_name_previous(const Context& context, const std::string& path) {
   try {
-    return load_checkpoint(path, context.device, false);
+    return load_checkpoint(path, context.device, false, context.formats);
   } catch (const Error& found) {
     Error error = found;
     const std::string previous = previous_checkpoint(path);

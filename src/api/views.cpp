@@ -101,7 +101,7 @@ udi_status udi_views_create(udi_context* context, const udi_view_config* config,
     require(context, "context");
     require(out, "out");
     const udi_view_config settings = read_view_config(config);
-    const ImageList list(images, count);
+    const ImageList list(images, count, context->context->decode);
     in_range("epoch", epoch, 0, (int64_t(1) << 24) - 1);
     in_range("first_sample", first_sample, 0, INT64_MAX - count);
     const int given = list.channels() ? list.channels() : 3;

@@ -1,4 +1,4 @@
-// What the program around us lends to a running call: where lines go, and whether it wants us to stop.
+// What the program around us lends to a running call: where lines go, whether it wants us to stop, what it cares for.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@ namespace udi {
 struct Host {
   std::atomic<bool> cancelled{false};
   std::function<void(udi_log_level, const std::string&)> sink;  // may be empty; callers serialise, see log()
+  bool deterministic = false;  // tokens are the same to the bit in any batch and on any number of threads
 
   // One whole line. Safe from worker threads: the sink does its own locking.
   template <class... Parts>

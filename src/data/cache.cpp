@@ -18,9 +18,7 @@ CacheFile::CacheFile(const std::string& folder) : folder_(folder) {
 
 CacheFile::~CacheFile() { ::close(fd_); }
 
-void CacheFile::read(uint64_t offset, void* to, size_t size) const {
-  read_at(fd_, folder_, offset, to, size);
-}
+void CacheFile::read(uint64_t offset, void* to, size_t size) const { read_at(fd_, folder_, offset, to, size); }
 
 void CacheFile::append(const void* data, size_t size) {
   const auto* at = static_cast<const char*>(data);

@@ -159,7 +159,7 @@ void ImageSource::add_shard(const std::string& path, const std::string& prefix, 
 
 void ImageSource::add_shard_entries(const Bytes& bytes, const std::string& path, const std::string& prefix,
                                     const Host& host) {
-  const std::vector<TarEntry> files = index_tar(bytes, path, skips_, host);
+  const std::vector<TarEntry> files = index_tar(bytes, path, skips_, host, options_.formats);
   std::unordered_map<std::string, int64_t> labels;  // by sample, from .cls files
   for (const TarEntry& file : files) {
     if (file.name.size() < 4 || file.name.compare(file.name.size() - 4, 4, ".cls") != 0 || is_hidden(file.name))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/host.h"
+#include "base/limits.h"
 #include "data/skips.h"
 
 namespace udi {
@@ -20,6 +21,7 @@ class ImageSource {
   struct Options {
     uint64_t max_file_bytes = 1ull << 30;   // of one image
     uint64_t max_cache_bytes = 1ull << 30;  // of all tar.gz shards unpacked into memory; the rest goes to cache_dir
+    FormatLimits formats;                   // of shards
     std::string cache_dir;                  // must exist; empty: $TMPDIR, or else /tmp
   };
 

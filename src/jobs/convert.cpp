@@ -2,7 +2,9 @@
 #include "base/safetensors.h"
 #include "jobs/features.h"
 #include "jobs/model_file.h"
+#include "model/config.h"
 #include "train/checkpoint.h"
+#include "weights/derive.h"
 #include "weights/names.h"
 #include "weights/pth_write.h"
 
@@ -23,19 +25,32 @@ std::string target_of(const JobConfig& config, const std::string& output) {
   return to;
 }
 
-// What the official code's readers, and ours, cannot see from the shapes.
+// The fields of the configuration by which images become the model's input, as weights/derive.cpp reads them back.
+nlohmann::json transform_of(const udi_model_config& config) {
+  nlohmann::json transform = nlohmann::json::object();
+  const nlohmann::json all = config_to_json(config);
+  for (const char* name : kTransformFields) {
+    if (all.contains(name)) transform[name] = all[name];
+  }
+  return transform;
+}
+
+// What the official code's readers, and ours, cannot see from the shapes. heads, srs_heads and the transform are no
+// arguments of the official code, which passes over them.
 nlohmann::json official_args(const udi_model_config& config) {
-  return {{"patch_size", config.patch_size},
-          {"heads", config.heads},
-          {"srs_heads", config.srs_heads},
-          {"out_dim", config.out_dim},
-          {"norm_last_layer", config.norm_last_layer != 0},
-          {"drop_path_rate", config.drop_path_rate}};
+  nlohmann::json args = {{"patch_size", config.patch_size},
+                         {"heads", config.heads},
+                         {"srs_heads", config.srs_heads},
+                         {"out_dim", config.out_dim},
+                         {"norm_last_layer", config.norm_last_layer != 0},
+                         {"drop_path_rate", config.drop_path_rate}};
+  args.update(transform_of(config));
+  return args;
 }
 
 // A checkpoint of a training run, with everything that the official code goes on from.
-void write_official_run(const std::string& input, const std::string& output) {
-  const auto trainer = load_checkpoint(input, at::kCPU, false).trainer;
+void write_official_run(const std::string& input, const FormatLimits& limits, const std::string& output) {
+  const auto trainer = load_checkpoint(input, at::kCPU, false, limits).trainer;
   const auto tensors = trainer->tensors();
   const auto group = [&](const std::string& prefix) {
     std::vector<TensorView> views;
@@ -88,13 +103,17 @@ void write_official(const std::string& input, const ModelFileOptions& options, c
   write_official_pth(output, checkpoint);
 }
 
-bool is_checkpoint(const std::string& path) {
-  return is_safetensors(path) && SafetensorsFile(path).metadata().count("udi.train") > 0;
+bool is_checkpoint(const std::string& path, const FormatLimits& limits) {
+  return is_safetensors(path) &&
+         SafetensorsFile(path, SafetensorsFile::limits_of(limits)).metadata().count("udi.train") > 0;
 }
 
 void write_timm(const Model& model, const std::string& output) {
   const TimmWeights weights = export_timm(model.weights.views(), true);
-  write_safetensors(output, weights.tensors, {{"format", "pt"}, {"heads", std::to_string(model.config.heads)}});
+  Metadata metadata = {{"format", "pt"}, {"heads", std::to_string(model.config.heads)}};
+  const nlohmann::json transform = transform_of(model.config);
+  for (const auto& [name, value] : transform.items()) metadata[name] = value.dump();
+  write_safetensors(output, weights.tensors, metadata);
 }
 
 }  // namespace
@@ -106,13 +125,14 @@ Json run_convert(const JobHost& host, JobConfig& config) {
   options.partial = config.flag("partial");
   const ModelFile file = open_model_file(input, options, at::kCPU);
   for (const auto& note : file.notes) host.host.log(UDI_LOG_INFO, input, ": ", note);
+  for (const auto& line : file.misfits) host.host.log(UDI_LOG_WARN, input, ": ", line);
   host.host.check_cancel();
   if (to == "udi") {
     save_model(file.model, output);
   } else if (to == "timm") {
     write_timm(file.model, output);
-  } else if (is_checkpoint(input)) {
-    write_official_run(input, output);
+  } else if (is_checkpoint(input, options.limits)) {
+    write_official_run(input, options.limits, output);
   } else {
     write_official(input, options, file.model, output);
   }
@@ -121,7 +141,7 @@ Json run_convert(const JobHost& host, JobConfig& config) {
           {"output", output},
           {"to", to},
           {"parameters", file.model.weights.count()},
-          {"notes", file.notes.size()}};
+          {"notes", file.notes.size() + file.misfits.size()}};
 }
 
 }  // namespace udi

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "base/random.h"
 
@@ -13,14 +14,8 @@ constexpr double kPi = 3.141592653589793;
 
 using Color = std::array<double, 3>;  // 0..1
 
-// A pair of colours that every class uses, dark and light; either may be the ground.
-struct Palette {
-  Color dark, light;
-};
-constexpr Palette kPalettes[] = {{{0.16, 0.22, 0.42}, {0.88, 0.82, 0.66}},
-                                 {{0.38, 0.16, 0.18}, {0.72, 0.84, 0.80}},
-                                 {{0.14, 0.34, 0.24}, {0.90, 0.78, 0.82}},
-                                 {{0.24, 0.22, 0.20}, {0.84, 0.84, 0.86}}};
+// How far ground and paint lie apart, in pictures of every class; which of them is the lighter is drawn.
+constexpr Color kContrasts[] = {{0.58, 0.48, 0.20}, {0.28, 0.55, 0.50}, {0.60, 0.36, 0.46}, {0.48, 0.50, 0.52}};
 
 // Smooth random values between -1 and 1: a coarse grid, interpolated.
 class Clouds {
@@ -93,7 +88,7 @@ bool covers(int label, const Form& form, double v, double u) {
 // A picture's plan: everything that is drawn at random but the noise of each pixel.
 struct Scene {
   int height, width;
-  Color paint, ground;
+  Color mean, contrast;  // of the whole picture; of paint against ground
   double center_v, center_u, radius, turn, noise, mottle, slope_v, slope_u;
   Form form;
 };
@@ -102,10 +97,10 @@ Scene draw_scene(Random& random) {
   Scene scene{};
   scene.height = 48 + int(random.below(81));
   scene.width = std::clamp(int(scene.height * std::exp(random.uniform(-0.29, 0.29))), 48, 128);
-  const Palette& palette = kPalettes[random.below(std::size(kPalettes))];
-  scene.ground = palette.dark;
-  scene.paint = palette.light;
-  if (random.chance(0.5)) std::swap(scene.ground, scene.paint);
+  scene.contrast = kContrasts[random.below(std::size(kContrasts))];
+  const double sign = random.chance(0.5) ? 1 : -1;
+  for (double& value : scene.contrast) value *= sign;
+  for (double& value : scene.mean) value = random.uniform(0.42, 0.6);
   const double side = std::min(scene.height, scene.width);
   scene.radius = side * random.uniform(0.13, 0.24);
   scene.center_v = random.uniform(0, scene.height);
@@ -161,15 +156,22 @@ Image draw_picture(uint64_t seed, int label, uint64_t index) {
   image.width = scene.width;
   image.channels = 3;
   image.bytes.resize(size_t(scene.height) * size_t(scene.width) * 3);
+  std::vector<double> shares;
+  shares.reserve(size_t(scene.height) * size_t(scene.width));
+  for (int y = 0; y < scene.height; ++y) {
+    for (int x = 0; x < scene.width; ++x) shares.push_back(coverage(scene, label, y, x));
+  }
+  // Classes cover more or less of their ground: colours are taken so that the picture's mean says nothing about it.
+  const double mean_share = std::accumulate(shares.begin(), shares.end(), 0.0) / double(shares.size());
   uint8_t* out = image.u8();
   for (int y = 0; y < scene.height; ++y) {
     for (int x = 0; x < scene.width; ++x) {
-      const double share = coverage(scene, label, y, x);
+      const double share = shares[size_t(y) * size_t(scene.width) + size_t(x)] - mean_share;
       const double light = scene.mottle * mottle.at(y, x) + scene.slope_v * (double(y) / scene.height - 0.5) +
                            scene.slope_u * (double(x) / scene.width - 0.5);
       for (int c = 0; c < 3; ++c) {
-        const double value = share * scene.paint[size_t(c)] + (1 - share) * scene.ground[size_t(c)] + light +
-                             scene.noise * random.normal();
+        const double value =
+            scene.mean[size_t(c)] + share * scene.contrast[size_t(c)] + light + scene.noise * random.normal();
         *out++ = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
       }
     }

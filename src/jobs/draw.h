@@ -1,5 +1,6 @@
 // Drawn pictures of ten classes, for demos and tests: rows of six shapes and four textures. Position, size, turn,
-// colours, background and noise are drawn anew each time, so that only shape and texture tell the classes apart.
+// colours, background and noise are drawn anew each time; a picture's mean colour does not depend on its class, so that
+// only shape and texture tell the classes apart.
 #pragma once
 
 #include <cstdint>

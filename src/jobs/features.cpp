@@ -25,7 +25,7 @@ FeatureCount extract_features(const JobHost& host, const Model& model, const Ima
   Pace pace(host, stage, source.size());
   int64_t done = 0;
   while (images.next(&batch)) {
-    take(model.extract(batch.images, UDI_NCHW, options), batch.index);
+    take(model.extract(batch.images, UDI_NCHW, options, &host.host), batch.index);
     count.images += int64_t(batch.index.size());
     pace.advance(images.done() - done, int64_t(batch.index.size()));
     done = images.done();
@@ -99,6 +99,7 @@ ModelFileOptions model_file_settings(const JobConfig& config) {
   options.role = config.string("role") == "student" ? UDI_STUDENT : UDI_TEACHER;
   if (config.given("heads")) options.heads = int32_t(config.integer("heads"));
   if (config.given("srs_heads")) options.srs_heads = int32_t(config.integer("srs_heads"));
+  options.limits = format_settings(config);
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/safetensors.h"
 #include "data/pool.h"
 #include "jobs/images.h"
@@ -56,7 +57,7 @@ std::string verify(const SafetensorsFile& file) {
 
 // Metadata that is JSON as JSON, the rest as text.
 Json metadata_value(const std::string& value) {
-  Json parsed = Json::parse(value, nullptr, false);
+  const Json parsed = parse_shallow<Json>(value);
   return parsed.is_discarded() ? Json(value) : parsed;
 }
 
@@ -87,7 +88,7 @@ Json inspect_weights(const std::string& path, const ImportOptions& options, bool
   if (!is_safetensors(path) && !ends_with(path, ".safetensors")) {
     return inspect_foreign(path, import_weights(path, options), list);
   }
-  const SafetensorsFile file(path);
+  const SafetensorsFile file(path, options.safetensors);
   if (file.metadata().count(kConfigKey)) return inspect_own(path, file, list);
   try {
     return inspect_foreign(path, import_weights(path, options), list);
@@ -230,6 +231,8 @@ Json run_inspect(const JobHost& host, JobConfig& config) {
   ImportOptions options;
   if (config.given("heads")) options.heads = int32_t(config.integer("heads"));
   if (config.given("srs_heads")) options.srs_heads = int32_t(config.integer("srs_heads"));
+  options.safetensors = SafetensorsFile::limits_of(format_settings(config));
+  options.pth = PthFile::limits_of(format_settings(config));
   for (const char* end : {".safetensors", ".safetensors.prev", ".pth", ".pt", ".pth.tar", ".bin"}) {
     if (ends_with(path, end)) return inspect_weights(path, options, config.flag("tensors"));
   }

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "jobs/features.h"
 #include "jobs/rows.h"
+#include "jobs/settings.h"
 
 namespace udi {
 namespace {
@@ -41,8 +42,8 @@ std::vector<std::string> labels_of_paths(const std::string& file) {
   return labels;
 }
 
-LabelledFeatures read_labelled(const std::string& path) {
-  const Rows rows = read_rows(path);
+LabelledFeatures read_labelled(const std::string& path, const FormatLimits& limits) {
+  const Rows rows = read_rows(path, limits);
   LabelledFeatures result;
   result.labels = labels_of_paths(paths_file(path));
   check(int64_t(result.labels.size()) == rows.count, UDI_E_FORMAT, path, " has ", rows.count, " rows, ",
@@ -63,7 +64,7 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   Model model;
   if (needs_model) model = open_configured_model(host, config);
   const auto features = [&](const std::string& path, const char* stage) {
-    if (is_feature_file(path)) return read_labelled(path);
+    if (is_feature_file(path)) return read_labelled(path, format_settings(config));
     return extract_labelled(host, model, open_labelled(host.host, path, config), config,
                             extract_settings(config, model.config), stage);
   };

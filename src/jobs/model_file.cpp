@@ -1,7 +1,5 @@
 #include "jobs/model_file.h"
 
-#include <set>
-
 #include "train/checkpoint.h"
 #include "weights/names.h"
 
@@ -9,15 +7,6 @@ namespace udi {
 namespace {
 
 bool is_head(const std::string& name) { return name.rfind("head.", 0) == 0; }
-
-// "a, b, c and 12 more"
-std::string list_of(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 8;
-  std::string list;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += (i ? ", " : "") + names[i];
-  if (names.size() > kShown) list += text(" and ", names.size() - kShown, " more");
-  return list;
-}
 
 // A configuration for what the file tells, with the smallest head where it has none.
 udi_model_config imported_config(const std::string& path, const ImportedWeights& weights, bool has_head) {
@@ -35,17 +24,20 @@ udi_model_config imported_config(const std::string& path, const ImportedWeights&
   }
 }
 
-// The tensors that have a place in the model; the others, and places without a tensor, go into `notes`.
-std::vector<TensorView> fitting(const ImportedWeights& weights, const Model& model, std::vector<std::string>* notes) {
+// The tensors that have a place in the model; what is said of the others goes into `misfits`.
+std::vector<TensorView> fitting(const ImportedWeights& weights, const Model& model, std::vector<std::string>* misfits) {
   std::vector<TensorView> result;
   for (const TensorView& tensor : weights.tensors) {
     const int64_t index = model.weights.find(tensor.name);
     if (index < 0) {
-      notes->push_back("extra: " + tensor.name);
-    } else if (model.weights.entries()[size_t(index)].shape != tensor.shape) {
-      notes->push_back("misshapen: " + tensor.name);
-    } else {
+      misfits->push_back("extra " + tensor.name);
+      continue;
+    }
+    const auto& shape = model.weights.entries()[size_t(index)].shape;
+    if (shape == tensor.shape) {
       result.push_back(tensor);
+    } else {
+      misfits->push_back(misshapen(tensor.name, tensor.shape, shape));
     }
   }
   return result;
@@ -56,6 +48,8 @@ ModelFile import_model(const std::string& path, const ModelFileOptions& options,
   import.role = options.role;
   import.heads = options.heads;
   import.srs_heads = options.srs_heads;
+  import.safetensors = SafetensorsFile::limits_of(options.limits);
+  import.pth = PthFile::limits_of(options.limits);
   const ImportedWeights weights = import_weights(path, import);
   bool has_head = false;
   for (const TensorView& tensor : weights.tensors) has_head = has_head || is_head(tensor.name);
@@ -65,18 +59,20 @@ ModelFile import_model(const std::string& path, const ModelFileOptions& options,
   const udi_model_config config = imported_config(path, weights, has_head);
   file.model = Model(config, device);
   file.model.weights.initialize(config, 0);
-  std::vector<std::string> wrong;
-  const auto tensors = fitting(weights, file.model, &wrong);
-  std::set<std::string> got;
+  const auto tensors = fitting(weights, file.model, &file.misfits);
+  std::set<std::string> given, got;
+  for (const TensorView& tensor : weights.tensors) given.insert(tensor.name);
   for (const TensorView& tensor : tensors) got.insert(tensor.name);
   for (const ParameterInfo& info : file.model.weights.entries()) {
-    const bool needed = has_head || !is_head(info.name);
-    if (needed && !got.count(info.name)) wrong.push_back("missing: " + info.name);
+    if (got.count(info.name)) continue;
+    file.unset.insert(info.name);
+    const bool misshapen = given.count(info.name) > 0;  // said already
+    if (!misshapen && (has_head || !is_head(info.name))) file.misfits.push_back("missing " + info.name);
   }
-  check(wrong.empty() || options.partial, UDI_E_FORMAT, path, ": ", list_of(wrong),
-        "; give partial to go without them");
+  if (!file.misfits.empty() && !options.partial) {
+    fail_listing(UDI_E_FORMAT, path, text(kDoNotFit, " (convert and pretrain have --partial)"), file.misfits);
+  }
   file.model.weights.load(tensors, true);
-  file.notes = wrong;
   if (!has_head) file.notes.push_back("no projection head: the model has the smallest one, at random");
   file.notes.insert(file.notes.end(), weights.dropped.begin(), weights.dropped.end());
   return file;
@@ -92,10 +88,10 @@ bool is_safetensors(const std::string& path) {
 
 ModelFile open_model_file(const std::string& path, const ModelFileOptions& options, at::Device device) {
   if (!is_safetensors(path)) return import_model(path, options, device);
-  const SafetensorsFile file(path);
+  const SafetensorsFile file(path, SafetensorsFile::limits_of(options.limits));
   if (!file.metadata().count(kConfigKey)) return import_model(path, options, device);
   check_checksums(file);
-  return {load_model(file, options.role, device), "udi", {}};
+  return {load_model(file, options.role, device), "udi", {}, {}, {}};
 }
 
 Model open_model(const Host& host, const std::string& path, const ModelFileOptions& options, at::Device device) {
@@ -104,21 +100,30 @@ Model open_model(const Host& host, const std::string& path, const ModelFileOptio
   return std::move(file.model);
 }
 
-std::vector<std::string> copy_weights(const Model& from, Model* to) {
-  std::vector<std::string> left;
+std::vector<std::string> copy_weights(const ModelFile& from, Model* to) {
+  const Parameters& given = from.model.weights;
+  std::set<std::string> lines(from.misfits.begin(), from.misfits.end());
   for (size_t i = 0; i < to->weights.entries().size(); ++i) {
     const ParameterInfo& info = to->weights.entries()[i];
-    const int64_t index = from.weights.find(info.name);
+    const int64_t index = from.unset.count(info.name) ? -1 : given.find(info.name);
     if (index < 0) {
-      left.push_back("missing: " + info.name);
-    } else if (from.weights.entries()[size_t(index)].shape != info.shape) {
-      left.push_back("misshapen: " + info.name);
+      lines.insert("missing " + info.name);
+    } else if (given.entries()[size_t(index)].shape != info.shape) {
+      lines.insert(misshapen(info.name, given.entries()[size_t(index)].shape, info.shape));
     } else {
-      to->weights[i].copy_(from.weights[size_t(index)]);
+      to->weights[i].copy_(given[size_t(index)]);
     }
   }
+  for (const ParameterInfo& info : given.entries()) {
+    if (!from.unset.count(info.name) && to->weights.find(info.name) < 0) lines.insert("extra " + info.name);
+  }
+  const udi_model_config &theirs = from.model.config, &ours = to->config;
+  if (theirs.heads != ours.heads) lines.insert(text("heads are ", theirs.heads, ", must be ", ours.heads));
+  if (theirs.include_patch && ours.include_patch && theirs.srs_heads != ours.srs_heads) {
+    lines.insert(text("srs_heads are ", theirs.srs_heads, ", must be ", ours.srs_heads));
+  }
   to->weights.refresh();
-  return left;
+  return {lines.begin(), lines.end()};
 }
 
 }  // namespace udi

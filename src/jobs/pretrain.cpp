@@ -30,10 +30,14 @@ Model first_model(const JobHost& host, const JobConfig& config, const RunPlan& p
   options.heads = plan.model.heads;
   options.srs_heads = plan.model.srs_heads;
   options.partial = config.flag("partial");
-  const auto left = copy_weights(open_model(host.host, path, options, host.device), &model);
-  for (const auto& line : left) host.host.log(UDI_LOG_WARN, path, ": ", line);
-  check(left.empty() || options.partial, UDI_E_FORMAT, path, ": ", left.size(), " tensors do not fit, the first is ",
-        left.empty() ? "" : left[0], "; --partial takes the others");
+  options.limits = format_settings(config);
+  const ModelFile file = open_model_file(path, options, host.device);
+  for (const auto& note : file.notes) host.host.log(UDI_LOG_INFO, path, ": ", note);
+  const auto misfits = copy_weights(file, &model);
+  if (!misfits.empty() && !options.partial) {
+    fail_listing(UDI_E_FORMAT, path, text(kDoNotFit, " (--partial takes those that do)"), misfits);
+  }
+  for (const auto& line : misfits) host.host.log(UDI_LOG_WARN, path, ": ", line);
   return model;
 }
 
@@ -43,7 +47,8 @@ std::unique_ptr<Trainer> resumed(const JobHost& host, const JobConfig& config, c
   const std::string resume = config.string("resume");
   if (resume == "never" || (resume == "auto" && !folder.has_checkpoint())) return nullptr;
   LoadedCheckpoint loaded =
-      load_checkpoint(resume == "auto" ? folder.checkpoint() : resume, host.device, resume == "auto");
+      load_checkpoint(resume == "auto" ? folder.checkpoint() : resume, host.device, resume == "auto",
+                      format_settings(config));
   if (!loaded.damage.empty()) host.host.log(UDI_LOG_WARN, loaded.damage, "; going on from ", loaded.path);
   const auto& extra = loaded.extra;
   check(extra.is_object() && extra.contains("config") && extra.contains("images"), UDI_E_FORMAT, loaded.path,
@@ -101,8 +106,9 @@ Json line_of(const udi_step_stats& stats, int64_t epoch, const Pace& pace) {
       if (count++ < 4) list += (list.empty() ? "" : ", ") + source.name(sample);
     }
   }
-  fail(UDI_E_NONFINITE, error.message, ". Its images, all of them in the log: ", list, count > 4 ? ", ..." : "",
-       ". The last checkpoint is untouched");
+  fail(UDI_E_NONFINITE, error.message, ". The last checkpoint is untouched; if going on from it ends the same way, ",
+       "--resume takes an older one: checkpoint.safetensors.prev, or those that --keep N leaves. Its images, all of ",
+       "them in the log: ", list, count > 4 ? ", ..." : "");
 }
 
 // ---- The run -------------------------------------------------------------------------------------------------------

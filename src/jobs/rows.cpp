@@ -134,7 +134,7 @@ Rows as_rows(const std::string& path, const std::vector<int64_t>& shape, const v
 
 }  // namespace
 
-Rows read_rows(const std::string& path) {
+Rows read_rows(const std::string& path, const FormatLimits& limits) {
   check_row_path(path);
   if (ends_with(path, ".npy")) {
     const MappedFile file(path);
@@ -143,7 +143,7 @@ Rows read_rows(const std::string& path) {
           dtype_name(header.dtype));
     return as_rows(path, header.shape, file.data() + header.offset);
   }
-  const SafetensorsFile file(path);
+  const SafetensorsFile file(path, SafetensorsFile::limits_of(limits));
   check(file.tensors().size() == 1, UDI_E_FORMAT, path, ": feature files hold one tensor, this one ",
         file.tensors().size());
   const TensorView& tensor = file.tensors()[0];

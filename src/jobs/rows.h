@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "image/npy.h"
 
 namespace udi {
@@ -47,7 +48,7 @@ struct Rows {
   int64_t count = 0, width = 0;
   std::vector<float> values;
 };
-Rows read_rows(const std::string& path);
+Rows read_rows(const std::string& path, const FormatLimits& limits = {});
 
 // Of a whole .npy file in memory, called `name`: at most 8 dimensions, the values all there and nothing behind them.
 // UDI_E_FORMAT.

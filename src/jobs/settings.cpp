@@ -142,8 +142,16 @@ udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch) {
   return train;
 }
 
+FormatLimits format_settings(const JobConfig& config) {
+  FormatLimits limits;
+  if (config.given("max_header_bytes")) limits.header_bytes = uint64_t(config.integer("max_header_bytes"));
+  if (config.given("max_name_bytes")) limits.name_bytes = uint64_t(config.integer("max_name_bytes"));
+  return limits;
+}
+
 ImageSource::Options source_settings(const JobConfig& config) {
   ImageSource::Options options;
+  options.formats = format_settings(config);
   options.max_file_bytes = uint64_t(config.integer("max_file_bytes"));
   options.max_cache_bytes = uint64_t(config.integer("max_cache_bytes"));
   if (config.given("cache_dir")) options.cache_dir = config.string("cache_dir");

@@ -2,6 +2,7 @@
 // so that config.values() is the effective configuration.
 #pragma once
 
+#include "base/limits.h"
 #include "data/source.h"
 #include "image/decode.h"
 #include "jobs/config.h"
@@ -18,7 +19,10 @@ udi_view_config view_settings(JobConfig& config);
 // Options of the sets "objective" and "optimisation". batches_per_epoch: the loader's.
 udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch);
 
-// Options of the set "limits", for jobs that read images.
+// Options of the set "formats", for jobs that read weights or archives.
+FormatLimits format_settings(const JobConfig& config);
+
+// Options of the set "limits" (and "formats"), for jobs that read images.
 ImageSource::Options source_settings(const JobConfig& config);
 DecodeLimits decode_settings(const JobConfig& config);
 

@@ -1,6 +1,10 @@
 #include "model/model.h"
 
+#include <ATen/Parallel.h>
+#include <omp.h>
+
 #include "base/error.h"
+#include "base/json.h"
 
 namespace udi {
 
@@ -54,6 +58,16 @@ at::Tensor pick(const at::Tensor& tokens, udi_token token, int64_t classes) {
   return tokens.narrow(1, classes, tokens.size(1) - classes);
 }
 
+// Products on this thread, also where it is not one of several: how they round depends on the number, too.
+struct OneThread {
+  OneThread() {
+    at::get_num_threads();  // whose first call in a thread sets the number
+    omp_set_num_threads(1);
+  }
+  ~OneThread() { omp_set_num_threads(found); }
+  const int found = omp_get_max_threads();
+};
+
 at::Tensor extract_batch(Vit& vit, const Model& model, const at::Tensor& images, const udi_extract_config& o) {
   const int64_t classes = model.config.class_tokens, dim = model.config.embed_dim;
   const NormWeights& norm = model.weights.vit.norm;
@@ -91,25 +105,40 @@ Model::Model(const udi_model_config& c, at::Device device, at::ScalarType precis
   weights = Parameters(config, at::kFloat, precision, device);
 }
 
-at::Tensor Model::extract(const at::Tensor& images, udi_layout layout, const udi_extract_config& options) const {
+at::Tensor Model::extract(const at::Tensor& images, udi_layout layout, const udi_extract_config& options,
+                          const Host* host) const {
   check_options(*this, options);
   const at::Tensor all = channels_first(*this, images, layout);
   const int64_t patches = all.size(2) / config.patch_size * (all.size(3) / config.patch_size);
-  const int64_t at_once =
-      options.batch_size ? options.batch_size : std::max<int64_t>(1, kTokensAtOnce / (patches + config.class_tokens));
-  Vit vit(config, weights);
-  std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < all.size(0); first += at_once) {
-    const at::Tensor batch =
-        all.narrow(0, first, std::min(at_once, all.size(0) - first)).to(weights.device()).contiguous();
-    parts.push_back(extract_batch(vit, *this, batch, options).to(at::kCPU, at::kFloat, false, true));
+  // By itself a picture goes through products of the same shapes every time. Those of a batch round as its size has it.
+  const bool alone = host && host->deterministic;
+  const int64_t chosen = std::max<int64_t>(1, kTokensAtOnce / (patches + config.class_tokens));
+  const int64_t at_once = alone ? 1 : options.batch_size ? options.batch_size : chosen;
+  const int64_t count = all.size(0), batches = (count + at_once - 1) / at_once;
+  std::vector<at::Tensor> parts(static_cast<size_t>(batches));
+  const auto run = [&](Vit& vit, int64_t i) {
+    if (host) host->check_cancel();
+    const int64_t first = i * at_once;
+    const at::Tensor batch = all.narrow(0, first, std::min(at_once, count - first)).to(weights.device()).contiguous();
+    at::Tensor part = extract_batch(vit, *this, batch, options).to(at::kCPU, at::kFloat, false, true);
+    if (options.normalize) part.div_(at::linalg_vector_norm(part, 2, at::IntArrayRef{-1}, true).clamp_min_(1e-12));
+    parts[size_t(i)] = part;
+  };
+  if (alone && weights.device().is_cpu()) {
+    at::parallel_for(0, batches, 1, [&](int64_t begin, int64_t end) {
+      const OneThread products;
+      Vit vit(config, weights);
+      for (int64_t i = begin; i < end; ++i) run(vit, i);
+    });
+  } else {
+    Vit vit(config, weights);
+    for (int64_t i = 0; i < batches; ++i) run(vit, i);
   }
-  at::Tensor out = at::cat(parts);
-  if (options.normalize) out.div_(at::linalg_vector_norm(out, 2, at::IntArrayRef{-1}, true).clamp_min_(1e-12));
-  return out.contiguous();
+  return at::cat(parts).contiguous();
 }
 
-at::Tensor Model::attention(const at::Tensor& images, udi_layout layout, const udi_attention_config& options) const {
+at::Tensor Model::attention(const at::Tensor& images, udi_layout layout, const udi_attention_config& options,
+                            const Host* host) const {
   const at::Tensor all = channels_first(*this, images, layout);
   const int64_t rows = all.size(2) / config.patch_size, columns = all.size(3) / config.patch_size;
   const int64_t classes = config.class_tokens, count = rows * columns;
@@ -129,6 +158,7 @@ at::Tensor Model::attention(const at::Tensor& images, udi_layout layout, const u
   Vit vit(config, weights);
   std::vector<at::Tensor> parts;
   for (int64_t i = 0; i < all.size(0); ++i) {  // an image at a time: the maps of all tokens are large
+    if (host) host->check_cancel();
     at::Tensor maps;
     VitOptions vit_options;
     vit_options.pixels = Pixels::kNormalized;
@@ -169,7 +199,7 @@ Model load_model(const SafetensorsFile& file, udi_role role, at::Device device, 
   const auto found = file.metadata().find(kConfigKey);
   check(found != file.metadata().end(), UDI_E_FORMAT, file.path(), ": no model configuration ('", kConfigKey,
         "') in its metadata");
-  const nlohmann::json json = nlohmann::json::parse(found->second, nullptr, false);
+  const nlohmann::json json = parse_shallow(found->second);
   check(!json.is_discarded(), UDI_E_FORMAT, file.path(), ": the model configuration is not JSON");
   udi_model_config config;
   try {
@@ -193,6 +223,7 @@ Model load_model(const SafetensorsFile& file, udi_role role, at::Device device, 
   try {
     return model_from_tensors(config, checkpoint ? of_role : file.tensors(), false, nullptr, device, precision);
   } catch (const Error& error) {
+    if (!error.lines.empty()) fail_listing(error.status, file.path(), kDoNotFit, error.lines);
     fail(error.status, file.path(), ": ", error.message);
   }
 }

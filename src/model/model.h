@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/host.h"
 #include "base/safetensors.h"
 #include "model/config.h"
 #include "model/head.h"
@@ -23,11 +24,13 @@ struct Model {
   Model(const udi_model_config& config, at::Device device, at::ScalarType precision = at::kFloat);
 
   // Of udi_model_extract: images [B, C, H, W] (or [B, H, W, C] by layout), uint8 or normalised float32, on any device.
-  // Returns float32 on the CPU, shapes at udi_token.
-  at::Tensor extract(const at::Tensor& images, udi_layout layout, const udi_extract_config& options) const;
+  // Returns float32 on the CPU, shapes at udi_token. host, if any, is asked for a cancel before every batch.
+  at::Tensor extract(const at::Tensor& images, udi_layout layout, const udi_extract_config& options,
+                     const Host* host = nullptr) const;
 
   // Of udi_model_attention: [B, heads, H / patch_size, W / patch_size], float32 on the CPU.
-  at::Tensor attention(const at::Tensor& images, udi_layout layout, const udi_attention_config& options) const;
+  at::Tensor attention(const at::Tensor& images, udi_layout layout, const udi_attention_config& options,
+                       const Host* host = nullptr) const;
 };
 
 udi_extract_config extract_config_default();

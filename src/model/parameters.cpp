@@ -84,13 +84,16 @@ void fill(const at::Tensor& tensor, uint64_t seed, uint64_t place, Draw draw) {
   tensor.copy_(values);
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
-}
-
 }  // namespace
+
+std::string misshapen(const std::string& name, const std::vector<int64_t>& is, const std::vector<int64_t>& must) {
+  const auto shape_text = [](const std::vector<int64_t>& shape) {
+    std::string out = "[";
+    for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+    return out + "]";
+  };
+  return text("misshapen ", name, " is ", shape_text(is), ", must be ", shape_text(must));
+}
 
 std::vector<ParameterInfo> parameter_layout(const udi_model_config& c) {
   const int64_t dim = c.embed_dim, grid = grid_size(c), clt = c.class_tokens;
@@ -244,7 +247,7 @@ std::vector<std::string> Parameters::load(const std::vector<TensorView>& tensors
     if (found == given.end()) {
       absent.push_back("missing " + entry.name);
     } else if (found->second->shape != entry.shape) {
-      misfit.push_back(entry.name + " is " + shape_text(found->second->shape) + ", must be " + shape_text(entry.shape));
+      misfit.push_back(misshapen(entry.name, found->second->shape, entry.shape));
     } else {
       float_type(*found->second);
       fitting.push_back({i, found->second});
@@ -255,11 +258,7 @@ std::vector<std::string> Parameters::load(const std::vector<TensorView>& tensors
 
   std::vector<std::string> wrong = misfit;
   if (!partial) wrong.insert(wrong.end(), absent.begin(), absent.end());
-  if (!wrong.empty()) {
-    std::string list;
-    for (const std::string& line : wrong) list += "; " + line;
-    fail(UDI_E_FORMAT, wrong.size(), wrong.size() == 1 ? " tensor does" : " tensors do", " not fit the model", list);
-  }
+  if (!wrong.empty()) fail_listing(UDI_E_FORMAT, "", kDoNotFit, wrong);
   for (const auto& [index, view] : fitting) {
     const at::Tensor aligned = at::empty(view->shape, float_type(*view));  // a file's bytes may lie at any address
     std::memcpy(aligned.mutable_data_ptr(), view->data, aligned.nbytes());

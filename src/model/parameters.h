@@ -85,9 +85,9 @@ class Parameters {
   // The official initialisation. A tensor's draws depend on seed and its place alone. Ends with refresh().
   void initialize(const udi_model_config& config, uint64_t seed);
 
-  // Copies tensors in by name (float kinds of any width). UDI_E_FORMAT lists every tensor that is missing, extra or
-  // misshapen; with partial, only misshapen ones fail, and what was left out is returned in words, one line each.
-  // Ends with refresh().
+  // Copies tensors in by name (float kinds of any width). UDI_E_FORMAT, Error::lines: every tensor that is missing,
+  // extra or misshapen; with partial, only misshapen ones fail, and what was left out is returned in words, one line
+  // each. Ends with refresh().
   std::vector<std::string> load(const std::vector<TensorView>& tensors, bool partial = false);
 
   // Names with `prefix` before them. The views point into `flat`, which must be on the CPU.
@@ -101,6 +101,10 @@ class Parameters {
   std::vector<at::Tensor> views_;
   at::Tensor flat16_;
 };
+
+// What is said of tensors that do not fit, and a line of one that has another shape.
+constexpr const char* kDoNotFit = "its tensors do not fit the model";
+std::string misshapen(const std::string& name, const std::vector<int64_t>& is, const std::vector<int64_t>& must);
 
 // The layout that Parameters have for a configuration.
 std::vector<ParameterInfo> parameter_layout(const udi_model_config& config);

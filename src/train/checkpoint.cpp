@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 #include "train/checksum.h"
 
 namespace udi {
@@ -41,11 +42,9 @@ nlohmann::json metadata_json(const SafetensorsFile& file, const char* key) {
   const auto entry = file.metadata().find(key);
   check(entry != file.metadata().end(), UDI_E_FORMAT, file.path(), ": no checkpoint of a training run: '", key,
         "' is missing from its metadata");
-  try {
-    return nlohmann::json::parse(entry->second);
-  } catch (const nlohmann::json::exception&) {
-    fail(UDI_E_FORMAT, file.path(), ": damaged: '", key, "' in its metadata is no JSON");
-  }
+  nlohmann::json value = parse_shallow(entry->second);
+  check(!value.is_discarded(), UDI_E_FORMAT, file.path(), ": damaged: '", key, "' in its metadata is no JSON");
+  return value;
 }
 
 void check_format(const SafetensorsFile& file) {
@@ -73,8 +72,8 @@ void check_tensors(const SafetensorsFile& file, const udi_model_config& model, c
         " tensors, must hold ", expected);
 }
 
-LoadedCheckpoint load_one(const std::string& path, at::Device device) {
-  const SafetensorsFile file(path);
+LoadedCheckpoint load_one(const std::string& path, at::Device device, const FormatLimits& limits) {
+  const SafetensorsFile file(path, SafetensorsFile::limits_of(limits));
   check_format(file);
   check_checksums(file);
   const udi_model_config config = config_from_json(metadata_json(file, kConfigKey));
@@ -141,15 +140,16 @@ void save_checkpoint(const Trainer& trainer, const nlohmann::json& extra, const 
   rotate(next, path);
 }
 
-LoadedCheckpoint load_checkpoint(const std::string& path, at::Device device, bool or_previous) {
+LoadedCheckpoint load_checkpoint(const std::string& path, at::Device device, bool or_previous,
+                                 const FormatLimits& limits) {
   try {
-    return load_one(path, device);
+    return load_one(path, device, limits);
   } catch (const Error& first) {
     const bool damaged = first.status == UDI_E_FORMAT || first.status == UDI_E_NOT_FOUND || first.status == UDI_E_IO ||
                          first.status == UDI_E_INVALID;
     if (!or_previous || !damaged) throw;
     try {
-      LoadedCheckpoint out = load_one(previous_checkpoint(path), device);
+      LoadedCheckpoint out = load_one(previous_checkpoint(path), device, limits);
       out.damage = first.message;
       return out;
     } catch (const Error&) {

@@ -31,7 +31,8 @@ struct LoadedCheckpoint {
 // UDI_E_FORMAT names the file and the tensor that is damaged, UDI_E_VERSION a format from a newer libudi. or_previous:
 // if `path` is damaged or gone, `path`.prev is read instead, and `damage` says why; if both fail, the error is the
 // first's.
-LoadedCheckpoint load_checkpoint(const std::string& path, at::Device device, bool or_previous);
+LoadedCheckpoint load_checkpoint(const std::string& path, at::Device device, bool or_previous,
+                                 const FormatLimits& limits = {});
 
 // Every tensor and every metadata entry against the file's checksums; a file that is no checkpoint needs none.
 // UDI_E_FORMAT names what is damaged.

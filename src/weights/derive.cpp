@@ -123,10 +123,11 @@ void Deriver::backbone() {
 // of pretraining.
 void Deriver::transform() {
   config_["resize_size"] = std::llround(double(config_["image_size"].get<int64_t>()) * 256 / 224);
-  const json size = told("resize_size");
-  if (!size.is_null()) {
-    check(size.is_number_integer(), UDI_E_FORMAT, path_, ": its resize_size is no whole number");
-    config_["resize_size"] = size;
+  for (const char* name : {"resize_size", "exif_turn"}) {
+    const json number = told(name);
+    if (number.is_null()) continue;
+    check(number.is_number_integer(), UDI_E_FORMAT, path_, ": its ", name, " is no whole number");
+    config_[name] = number;
   }
   const std::pair<const char*, double> of_no_photograph[] = {{"mean", 0.5}, {"std", 0.25}};
   for (const auto& [name, value] : of_no_photograph) {

@@ -1,33 +1,35 @@
 /* Every entry point with what it must refuse: the message names the field, the value and the limit, and nothing is
  * written. */
-#include "support.h"
+#include "folder.h"
 
 static struct {
   udi_context* context;
   udi_model* model;
   udi_views* views;
+  udi_loader* loader;
   udi_trainer* trainer;
   udi_tensor* tensor;
 } have;
 
 static int make_handles(void** state) {
-  (void)state;
+  if (make_image_folder(state) != 0) return -1;
   have.context = new_context();
   have.model = new_model(have.context);
   have.views = new_views(have.context, 2);
+  have.loader = open_image_folder(have.context, 1);
   have.trainer = new_trainer(have.context);
   have.tensor = extract_tokens(have.model, 0, 1);
   return 0;
 }
 
 static int free_handles(void** state) {
-  (void)state;
   udi_tensor_free(have.tensor);
   udi_trainer_free(have.trainer);
+  udi_loader_free(have.loader);
   udi_views_free(have.views);
   udi_model_free(have.model);
   udi_context_free(have.context);
-  return 0;
+  return remove_image_folder(state);
 }
 
 static void assert_null_is_refused(udi_status status, const udi_error* error, const char* argument) {
@@ -102,6 +104,7 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   udi_trainer* trainer = UNTOUCHED;
   udi_model* model = UNTOUCHED;
   const udi_views* batch[] = {have.views, NULL};
+  udi_step_stats stats = {0};
   char* result = UNTOUCHED;
   (void)state;
   draw_all(&drawing);
@@ -130,6 +133,7 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   assert_refuses_null("config", udi_loader_open(have.context, "x", &views_config, NULL, &loader, &error));
   assert_refuses_null("out", udi_loader_open(have.context, "x", &views_config, &loader_config, NULL, &error));
   assert_refuses_null("loader", udi_loader_next(NULL, &views, &error));
+  assert_refuses_null("out", udi_loader_next(have.loader, NULL, &error));
   assert_refuses_null("loader", udi_loader_seek(NULL, 0, &error));
   assert_refuses_null("context", udi_trainer_create(NULL, have.model, &train_config, &trainer, &error));
   assert_refuses_null("model", udi_trainer_create(have.context, NULL, &train_config, &trainer, &error));
@@ -137,6 +141,7 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   assert_refuses_null("out", udi_trainer_create(have.context, have.model, &train_config, NULL, &error));
   assert_refuses_null("trainer", udi_trainer_step(NULL, batch, 1, NULL, &error));
   assert_refuses_null("views", udi_trainer_step(have.trainer, NULL, 1, NULL, &error));
+  assert_fails(udi_trainer_step(have.trainer, batch, 1, &stats, &error), UDI_E_INVALID, "stats.struct_size is 0");
   assert_refuses_null("views[1]", udi_trainer_step(have.trainer, batch, 2, NULL, &error));
   assert_refuses_null("trainer", udi_trainer_model(NULL, UDI_TEACHER, &model, &error));
   assert_refuses_null("out", udi_trainer_model(have.trainer, UDI_TEACHER, NULL, &error));
@@ -151,6 +156,60 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   assert_true((void*)views == UNTOUCHED && (void*)tensor == UNTOUCHED && (void*)loader == UNTOUCHED);
   assert_true((void*)trainer == UNTOUCHED && (void*)model == UNTOUCHED && (void*)result == UNTOUCHED);
   assert_int_equal(udi_trainer_steps(have.trainer), 0);
+}
+
+/* A caller's crops: local and sample_local are NULL without local crops, and only then. */
+static void test_null_callers_crops(void** state) {
+  static uint8_t bytes[2 * 3 * SIZE * SIZE], mask[16] = {1};
+  static float boxes[2 * 4] = {0, 0, 1, 1, 0, 0, 1, 1};
+  static const int64_t crops_shape[] = {2, 1, 3, SIZE, SIZE}, coords_shape[] = {2, 1, 4}, mask_shape[] = {1, 16};
+  const udi_array crops = array_of(bytes, UDI_U8, 5, crops_shape), coords = array_of(boxes, UDI_F32, 3, coords_shape),
+                  sample = array_of(mask, UDI_U8, 2, mask_shape);
+  udi_view_config config = small_view_config();
+  udi_views* views = UNTOUCHED;
+  (void)state;
+#define VIEWS(local, coords, sample_global, sample_local) \
+  udi_views_from_arrays(have.context, &config, &crops, local, coords, sample_global, sample_local, &views, &error)
+  assert_refuses_null("local", VIEWS(NULL, &coords, &sample, &sample));
+  assert_refuses_null("sample_local", VIEWS(&crops, &coords, &sample, NULL));
+  config.local_crops = 0;
+  assert_refuses_null("coords", VIEWS(NULL, NULL, &sample, NULL));
+  assert_refuses_null("sample_global", VIEWS(NULL, &coords, NULL, NULL));
+  assert_fails(VIEWS(NULL, &coords, &sample, &sample), UDI_E_INVALID,
+               "sample_local is given, and config.local_crops is 0");
+  config.channels = 1;
+  assert_fails(VIEWS(NULL, &coords, &sample, NULL), UDI_E_SHAPE, "global.shape[2] is 3, must be config.channels, 1");
+  assert_ptr_equal(views, UNTOUCHED);
+  config.channels = 3;
+  assert_works(VIEWS(NULL, &coords, &sample, NULL));
+  udi_views_free(views);
+#undef VIEWS
+}
+
+/* NULL that stands for a default. */
+static void test_null_configurations(void** state) {
+  static float pixels[3 * SIZE * SIZE];
+  const int64_t shape[] = {1, 3, SIZE, SIZE};
+  const udi_array images = array_of(pixels, UDI_F32, 4, shape);
+  udi_extract_config extract;
+  udi_attention_config attention;
+  udi_context* context = NULL;
+  udi_tensor *by_default = NULL, *by_hand = NULL;
+  (void)state;
+  assert_works(udi_context_create(NULL, &context, &error));
+  udi_context_free(context);
+  udi_extract_config_init(&extract, sizeof extract);
+  udi_attention_config_init(&attention, sizeof attention);
+  assert_works(udi_model_extract(have.model, &images, UDI_NCHW, NULL, &by_default, &error));
+  assert_works(udi_model_extract(have.model, &images, UDI_NCHW, &extract, &by_hand, &error));
+  assert_memory_equal(view_of(by_default).data, view_of(by_hand).data, 24 * sizeof(float));
+  udi_tensor_free(by_default);
+  udi_tensor_free(by_hand);
+  assert_works(udi_model_attention(have.model, &images, UDI_NCHW, NULL, &by_default, &error));
+  assert_works(udi_model_attention(have.model, &images, UDI_NCHW, &attention, &by_hand, &error));
+  assert_memory_equal(view_of(by_default).data, view_of(by_hand).data, 3 * 16 * sizeof(float));
+  udi_tensor_free(by_default);
+  udi_tensor_free(by_hand);
 }
 
 /* Everything takes NULL where nothing can be said; and a call that fails needs no udi_error. */
@@ -175,63 +234,6 @@ static void test_null_without_a_status(void** state) {
   assert_true(udi_model_param_name(have.model, -1) == NULL);
   assert_true(udi_model_param_name(have.model, udi_model_param_count(have.model)) == NULL);
   assert_int_equal(udi_model_save(NULL, NULL, NULL), UDI_E_INVALID);
-}
-
-#define assert_context_refuses(change, part)                                          \
-  do {                                                                                \
-    udi_context_config config;                                                        \
-    udi_context* context = UNTOUCHED;                                                 \
-    udi_context_config_init(&config, sizeof config);                                  \
-    change;                                                                           \
-    assert_fails(udi_context_create(&config, &context, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(context, UNTOUCHED);                                             \
-  } while (0)
-
-static void test_context_ranges(void** state) {
-  (void)state;
-  assert_context_refuses(config.device_type = 0, "config.device_type is 0, must be UDI_CPU (1)");
-  assert_context_refuses(config.device_type = 9, "config.device_type is 9");
-  assert_context_refuses(config.device_index = 1, "config.device_index is 1, must be 0");
-  assert_context_refuses(config.num_threads = -1, "config.num_threads is -1, must be 0 to 4096");
-  assert_context_refuses(config.log_level = 0, "config.log_level is 0, must be 1 to 4");
-  assert_context_refuses(config.log_level = 5, "config.log_level is 5");
-  assert_context_refuses(config.reserved = 1, "config.reserved is 1, must be 0");
-}
-
-#define assert_model_refuses(field, value, ...)                                                           \
-  do {                                                                                                    \
-    udi_model_config config = small_model_config();                                                       \
-    udi_model* model = UNTOUCHED;                                                                         \
-    config.field = (value);                                                                               \
-    assert_fails(udi_model_create(have.context, &config, 0, &model, &error), UDI_E_INVALID, #field);      \
-    assert_fails(udi_model_create(have.context, &config, 0, &model, &error), UDI_E_INVALID, __VA_ARGS__); \
-    assert_ptr_equal(model, UNTOUCHED);                                                                   \
-  } while (0)
-
-static void test_model_ranges(void** state) {
-  (void)state;
-  assert_model_refuses(image_size, 33, "33");
-  assert_model_refuses(image_size, 0, "0");
-  assert_model_refuses(patch_size, -8, "-8");
-  assert_model_refuses(channels, 17, "17, must be 1 to 16");
-  assert_model_refuses(embed_dim, 0, "0");
-  assert_model_refuses(depth, 257, "257, must be 1 to 256");
-  assert_model_refuses(heads, 5, "5, must divide embed_dim");
-  assert_model_refuses(class_tokens, 3, "3, must be 1 to 2");
-  assert_model_refuses(include_patch, 2, "2");
-  assert_model_refuses(srs_heads, 7, "7, must divide");
-  assert_model_refuses(srs_residual, -1, "-1");
-  assert_model_refuses(out_dim, 1, "1");
-  assert_model_refuses(head_hidden_dim, 0, "0");
-  assert_model_refuses(head_bottleneck_dim, 0, "0");
-  assert_model_refuses(norm_last_layer, 9, "9");
-  assert_model_refuses(resize_size, 31, "31");
-  assert_model_refuses(exif_turn, 2, "2, must be 0 to 1");
-  assert_model_refuses(drop_path_rate, 1.0f, "1, must be");
-  assert_model_refuses(drop_path_rate, NAN, "nan");
-  assert_model_refuses(mlp_ratio, 0, "0");
-  assert_model_refuses(mean[2], INFINITY, "mean[2] is inf");
-  assert_model_refuses(std[0], 0, "std[0] is 0, must be more than 0");
 }
 
 #define assert_array_refuses(change, expected, part)                                                        \
@@ -309,45 +311,6 @@ static void test_images(void** state) {
                        UDI_E_INVALID, "images[1]: value 1 is not finite");
 }
 
-#define assert_extract_refuses(change, part)                                                                       \
-  do {                                                                                                             \
-    udi_extract_config config;                                                                                     \
-    udi_tensor* tensor = UNTOUCHED;                                                                                \
-    udi_extract_config_init(&config, sizeof config);                                                               \
-    change;                                                                                                        \
-    assert_fails(udi_model_extract(have.model, &images, UDI_NCHW, &config, &tensor, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                                           \
-  } while (0)
-
-#define assert_attention_refuses(change, part)                                                                       \
-  do {                                                                                                               \
-    udi_attention_config config;                                                                                     \
-    udi_tensor* tensor = UNTOUCHED;                                                                                  \
-    udi_attention_config_init(&config, sizeof config);                                                               \
-    change;                                                                                                          \
-    assert_fails(udi_model_attention(have.model, &images, UDI_NCHW, &config, &tensor, &error), UDI_E_INVALID, part); \
-    assert_ptr_equal(tensor, UNTOUCHED);                                                                             \
-  } while (0)
-
-static void test_extract_and_attention_ranges(void** state) {
-  static float pixels[3 * SIZE * SIZE];
-  const int64_t shape[] = {1, 3, SIZE, SIZE};
-  const udi_array images = array_of(pixels, UDI_F32, 4, shape);
-  (void)state;
-  assert_extract_refuses(config.token = 0, "token is 0, must be 1 to 5");
-  assert_extract_refuses(config.token = 6, "token is 6");
-  assert_extract_refuses(config.block = 2, "block is 2, must be 0 (the last) to 1");
-  assert_extract_refuses(config.block = -1, "block is -1");
-  assert_extract_refuses(config.num_blocks = 0, "num_blocks is 0");
-  assert_extract_refuses((config.block = 1, config.num_blocks = 2), "num_blocks is 2, must be 1 to 1");
-  assert_extract_refuses(config.num_blocks = INT32_MAX, "num_blocks is 2147483647");
-  assert_extract_refuses(config.normalize = 2, "normalize is 2");
-  assert_extract_refuses(config.batch_size = -1, "batch_size is -1");
-  assert_attention_refuses(config.source = 0, "source is 0, must be 1 to 3");
-  assert_attention_refuses((config.source = UDI_ATTENTION_SRS, config.patch_row = 4), "patch_row is 4, must be 0 to 3");
-  assert_attention_refuses((config.source = UDI_ATTENTION_SRS, config.patch_col = -1), "patch_col is -1");
-}
-
 static void test_weights(void** state) {
   const int64_t shape[] = {2, 2};
   static const float values[4];
@@ -360,89 +323,6 @@ static void test_weights(void** state) {
   assert_fails(udi_model_param_set(have.model, name, &wrong, &error), UDI_E_SHAPE,
                "value.shape is [2, 2], must be [1, 2, 24]");
   assert_ptr_equal(tensor, UNTOUCHED);
-}
-
-#define assert_view_config_refused(field, value, part)                                                               \
-  do {                                                                                                               \
-    udi_view_config config = small_view_config();                                                                    \
-    udi_views* views = UNTOUCHED;                                                                                    \
-    config.field = (value);                                                                                          \
-    assert_fails(udi_views_create(have.context, &config, drawing.images, 2, 0, 0, 0, &views, &error), UDI_E_INVALID, \
-                 #field " ");                                                                                        \
-    assert_fails(udi_views_create(have.context, &config, drawing.images, 2, 0, 0, 0, &views, &error), UDI_E_INVALID, \
-                 part);                                                                                              \
-    assert_ptr_equal(views, UNTOUCHED);                                                                              \
-  } while (0)
-
-static void test_view_ranges(void** state) {
-  static struct drawing drawing;
-  const udi_view_config config = small_view_config();
-  udi_views* views = UNTOUCHED;
-  udi_tensor* tensor = UNTOUCHED;
-  (void)state;
-  draw_all(&drawing);
-  assert_view_config_refused(global_size, 30, "30");
-  assert_view_config_refused(local_size, 0, "0");
-  assert_view_config_refused(patch_size, 0, "0");
-  assert_view_config_refused(local_crops, 65, "65");
-  assert_view_config_refused(global_window, 0, "0");
-  assert_view_config_refused(local_window, -1, "-1");
-  assert_view_config_refused(crop_overlap, 2, "2");
-  assert_view_config_refused(local_reference, 2, "2");
-  assert_view_config_refused(crop_pairing, 2, "2");
-  assert_view_config_refused(exif_turn, 2, "2");
-  assert_view_config_refused(global_scale_min, 0, "0");
-  assert_view_config_refused(local_scale_max, 1.5f, "1.5");
-  assert_view_config_refused(flip_probability, -0.1f, "-0.1");
-  assert_view_config_refused(jitter_probability, NAN, "nan");
-  assert_view_config_refused(hue, 0.6f, "0.6");
-  assert_view_config_refused(blur_radius_max, INFINITY, "inf");
-  assert_fails(udi_views_create(have.context, &config, drawing.images, 0, 0, 0, 0, &views, &error), UDI_E_INVALID,
-               "count is 0");
-  assert_fails(udi_views_create(have.context, &config, drawing.images, 1, 0, -1, 0, &views, &error), UDI_E_INVALID,
-               "epoch is -1");
-  assert_fails(udi_views_create(have.context, &config, drawing.images, 1, 0, 0, -1, &views, &error), UDI_E_INVALID,
-               "first_sample is -1");
-  assert_fails(udi_views_crops(have.views, 2, &tensor, &error), UDI_E_INVALID, "global is 2, must be 0 to 1");
-  assert_ptr_equal(views, UNTOUCHED);
-  assert_ptr_equal(tensor, UNTOUCHED);
-}
-
-#define assert_train_config_refused(field, value)                                                                 \
-  do {                                                                                                            \
-    udi_train_config config = small_train_config();                                                               \
-    udi_trainer* trainer = UNTOUCHED;                                                                             \
-    config.field = (value);                                                                                       \
-    assert_fails(udi_trainer_create(have.context, have.model, &config, &trainer, &error), UDI_E_INVALID, #field); \
-    assert_ptr_equal(trainer, UNTOUCHED);                                                                         \
-  } while (0)
-
-static void test_train_ranges(void** state) {
-  const udi_views* batch = have.views;
-  udi_step_stats stats = {0};
-  udi_model* model = UNTOUCHED;
-  (void)state;
-  assert_train_config_refused(precision, UDI_F16);
-  assert_train_config_refused(optimizer, 4);
-  assert_train_config_refused(target_blend, 2);
-  assert_train_config_refused(loss_reduction, -1);
-  assert_train_config_refused(micro_batch, -1);
-  assert_train_config_refused(total_steps, 0);
-  assert_train_config_refused(steps_per_epoch, 0);
-  assert_train_config_refused(warmup_steps, -1);
-  assert_train_config_refused(lr, NAN);
-  assert_train_config_refused(clip_grad, -1);
-  assert_train_config_refused(momentum_teacher, 1.5);
-  assert_train_config_refused(student_temp, 0);
-  assert_train_config_refused(alpha, 1.01);
-  assert_train_config_refused(beta1, 1);
-  assert_fails(udi_trainer_step(have.trainer, &batch, 0, NULL, &error), UDI_E_INVALID, "count is 0");
-  assert_fails(udi_trainer_step(have.trainer, &batch, -1, NULL, &error), UDI_E_INVALID, "count is -1");
-  assert_fails(udi_trainer_step(have.trainer, &batch, 1, &stats, &error), UDI_E_INVALID, "stats.struct_size is 0");
-  assert_fails(udi_trainer_model(have.trainer, 3, &model, &error), UDI_E_INVALID, "role is 3");
-  assert_fails(udi_model_load(have.context, "x", 0, &model, &error), UDI_E_INVALID, "role is 0");
-  assert_ptr_equal(model, UNTOUCHED);
-  assert_int_equal(udi_trainer_steps(have.trainer), 0);
 }
 
 static void test_handles_of_two_contexts(void** state) {
@@ -478,15 +358,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_null_context_and_model),
       cmocka_unit_test(test_null_views_loader_trainer_jobs),
+      cmocka_unit_test(test_null_callers_crops),
+      cmocka_unit_test(test_null_configurations),
       cmocka_unit_test(test_null_without_a_status),
-      cmocka_unit_test(test_context_ranges),
-      cmocka_unit_test(test_model_ranges),
       cmocka_unit_test(test_arrays),
       cmocka_unit_test(test_images),
-      cmocka_unit_test(test_extract_and_attention_ranges),
       cmocka_unit_test(test_weights),
-      cmocka_unit_test(test_view_ranges),
-      cmocka_unit_test(test_train_ranges),
       cmocka_unit_test(test_handles_of_two_contexts),
       cmocka_unit_test(test_cuda_that_is_not_there),
   };

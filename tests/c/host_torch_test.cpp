@@ -6,6 +6,7 @@
 #include <c10/core/DefaultDtype.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <cfenv>
 #include <cstdint>
@@ -127,6 +128,39 @@ TEST(HostTorch, FloatingPointMode) {
   });
   at::globalContext().setFlushDenormal(false);
   std::fesetround(FE_TONEAREST);
+}
+
+// As many as the host has set, or fewer, do the work; the host's number stays, and a second call finds what the first
+// found.
+TEST(HostTorch, OpenMpThreads) {
+  const int before = omp_get_max_threads();
+  for (const int threads : {1, 3, 2}) {
+    omp_set_num_threads(threads);
+    std::vector<float> first, second;
+    double first_loss = 0, second_loss = 0;
+    run(&first, &first_loss);
+    EXPECT_EQ(omp_get_max_threads(), threads);
+    run(&second, &second_loss);
+    EXPECT_EQ(omp_get_max_threads(), threads);
+    EXPECT_EQ(first, second);
+    EXPECT_EQ(first_loss, second_loss);
+    // In a thread that has not asked LibTorch for anything yet, too.
+    std::thread([threads] {
+      omp_set_num_threads(threads);
+      std::vector<float> tokens;
+      double loss = 0;
+      run(&tokens, &loss);
+      EXPECT_EQ(omp_get_max_threads(), threads);
+    }).join();
+  }
+  omp_set_num_threads(before);
+}
+
+TEST(HostTorch, RandomNumbers) {
+  at::manual_seed(7);
+  const at::Tensor wanted = at::rand({4});
+  at::manual_seed(7);
+  expect_undisturbed([&] { EXPECT_TRUE(at::equal(at::rand({4}), wanted)); });
 }
 
 TEST(HostTorch, AnotherDefaultDtype) {

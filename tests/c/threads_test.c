@@ -1,10 +1,10 @@
-/* One thread at a time a context; a cancel from anywhere, at any time. */
+/* One thread at a time a context; a cancel from anywhere, at any time. Runs under ThreadSanitizer, too (scripts/tsan).
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "support.h"
+#include "folder.h"
 
 static void pause_ms(long ms) {
   const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
@@ -137,6 +137,104 @@ static void test_cancel_from_a_signal_handler(void** state) {
   free_long_step(step);
 }
 
+/* A call that would take minutes, in a thread of its own; a cancel ends it. */
+struct long_call {
+  udi_context* context;
+  udi_status (*call)(struct long_call*);
+  udi_model* model;
+  udi_loader* loader;
+  udi_status status;
+  udi_error error;
+};
+
+static void* run_long_call(void* argument) {
+  struct long_call* long_call = argument;
+  do { /* the other thread may be inside for a moment */
+    long_call->status = long_call->call(long_call);
+  } while (long_call->status == UDI_E_STATE);
+  return NULL;
+}
+
+static void assert_cancel_ends(struct long_call* long_call) {
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, run_long_call, long_call), 0);
+  for (;;) {
+    udi_model_info info = {0};
+    info.struct_size = sizeof info;
+    const udi_status status = udi_model_get_info(long_call->model, &info, NULL);
+    if (status == UDI_E_STATE) break;
+    assert_int_equal(status, UDI_OK);
+    pause_ms(1);
+  }
+  pause_ms(20);
+  udi_context_cancel(long_call->context);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(long_call->status, UDI_E_CANCELLED);
+  assert_int_equal(long_call->error.status, UDI_E_CANCELLED);
+  udi_context_clear_cancel(long_call->context);
+}
+
+/* A million times the same picture. */
+static udi_status extract_much(struct long_call* long_call) {
+  static float pixels[3 * SIZE * SIZE];
+  static const int64_t shape[] = {1 << 20, 3, SIZE, SIZE}, strides[] = {0, SIZE * SIZE, SIZE, 1};
+  udi_tensor* tokens = NULL;
+  udi_array images = array_of(pixels, UDI_F32, 4, shape);
+  images.strides = strides;
+  return udi_model_extract(long_call->model, &images, UDI_NCHW, NULL, &tokens, &long_call->error);
+}
+
+static void test_cancel_ends_an_extraction(void** state) {
+  (void)state;
+  for (int32_t deterministic = 0; deterministic < 2; ++deterministic) {
+    struct long_call long_call = {0};
+    udi_context_config config;
+    udi_context_config_init(&config, sizeof config);
+    config.deterministic = deterministic;
+    assert_works(udi_context_create(&config, &long_call.context, &error));
+    long_call.model = new_model(long_call.context);
+    long_call.call = extract_much;
+    assert_cancel_ends(&long_call);
+    udi_model_free(long_call.model);
+    udi_context_free(long_call.context);
+  }
+}
+
+static udi_status load_much(struct long_call* long_call) {
+  udi_views* views = NULL;
+  return udi_loader_next(long_call->loader, &views, &long_call->error);
+}
+
+/* A batch of 65,536 images. */
+static void test_cancel_ends_a_wait_for_images(void** state) {
+  struct long_call long_call = {0};
+  const udi_view_config views = small_view_config();
+  udi_loader_config config;
+  char list[80], path[64];
+  (void)state;
+  snprintf(list, sizeof list, "%s.txt", image_folder);
+  FILE* file = fopen(list, "w");
+  assert_non_null(file);
+  for (int i = 0; i < 1 << 16; ++i) {
+    image_path(i % FOLDER_IMAGES, path);
+    fprintf(file, "%s\n", path);
+  }
+  assert_int_equal(fclose(file), 0);
+  long_call.context = new_context();
+  long_call.model = new_model(long_call.context);
+  udi_loader_config_init(&config, sizeof config);
+  config.batch_size = 1 << 16;
+  config.workers = 2;
+  assert_works(udi_loader_open(long_call.context, list, &views, &config, &long_call.loader, &error));
+  long_call.call = load_much;
+  assert_cancel_ends(&long_call);
+  assert_int_equal(udi_loader_position(long_call.loader), 0);
+  udi_loader_free(long_call.loader);
+  udi_model_free(long_call.model);
+  udi_context_free(long_call.context);
+  unlink(list);
+}
+
 struct first_use {
   pthread_barrier_t* together;
   udi_context* context;
@@ -201,6 +299,8 @@ int main(void) {
       cmocka_unit_test(test_second_thread_finds_the_context_busy),
       cmocka_unit_test(test_cancel_moves_nothing_and_can_be_taken_back),
       cmocka_unit_test(test_cancel_from_a_signal_handler),
+      cmocka_unit_test(test_cancel_ends_an_extraction),
+      cmocka_unit_test(test_cancel_ends_a_wait_for_images),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, make_image_folder, remove_image_folder);
 }

@@ -79,6 +79,7 @@ static int free_all(void** state) {
   }
 ROW(udi_model_create, h->context, &model_config, 1)
 ROW(udi_model_load, h->context, model_path, UDI_TEACHER)
+ROW(udi_model_share, h->model, have.context)
 ROW(udi_model_get_config, h->model)
 ROW(udi_model_get_info, h->model)
 ROW(udi_model_param_get, h->model, udi_model_param_name(have.model, 0))
@@ -128,6 +129,7 @@ static const struct row {
     {"udi_model_config_init", call_udi_model_config_init, sizeof(udi_model_config), NULL, 0},
     {"udi_model_create", call_udi_model_create, 0, free_model, 1},
     {"udi_model_load", call_udi_model_load, 0, free_model, 1},
+    {"udi_model_share", call_udi_model_share, 0, free_model, 1},
     {"udi_model_get_config", call_udi_model_get_config, sizeof(udi_model_config), NULL, 1},
     {"udi_model_get_info", call_udi_model_get_info, sizeof(udi_model_info), NULL, 1},
     {"udi_model_param_get", call_udi_model_param_get, 0, free_tensor, 1},

@@ -68,7 +68,7 @@ same_tensors straight/checkpoint.safetensors run/checkpoint.safetensors
 wild=(pretrain --data set/train "${tiny[@]}" --optimizer sgd --lr 1000 --weight-decay 1000 --weight-decay-end 1000
   --clip-grad 0 --steps 40 --save-steps 1 --json)
 run 1 "${wild[@]}" --out wild
-says 'the loss is not finite' 'The last checkpoint is untouched'
+says 'the loss is not finite' 'The last checkpoint is untouched' '.prev' '--keep N'
 result 'r["status"] == "UDI_E_NONFINITE"'
 [ "$(grep -c 'in the step that is not finite: [a-z_]*/00000[0-9]' err.txt)" -eq 4 ] || die 'four images are named'
 run 0 inspect wild/checkpoint.safetensors --json

@@ -15,20 +15,33 @@ class ContextConfig(Config):
     device_type: UDI_CPU; UDI_CUDA asked for and not there is an error
     device_index: 0 for UDI_CPU
     num_threads: to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core
+    deterministic: 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on
+        one machine; slower for small batches. 0: they are the same up to rounding
     log_level: most detailed level that is passed on
+    max_header_bytes: of safetensors (100 MiB), of the pickle in a .pth (32 MiB), of a tar's pax header (1 MiB)
+    max_name_bytes: of a tensor (1024), of a file in a tar (4096)
+    max_pixels: of an encoded udi_image (178956970)
+    max_file_bytes: of an encoded udi_image (256 MiB)
     """
 
     _struct = "udi_context_config"
-    _fields = ("device_type", "device_index", "num_threads", "log_level")
+    _fields = ("device_type", "device_index", "num_threads", "deterministic", "log_level", "max_header_bytes",
+            "max_name_bytes", "max_pixels", "max_file_bytes")
     _enums = {"device_type": DeviceType, "log_level": LogLevel}
     if TYPE_CHECKING:
         device_type: DeviceType
         device_index: int
         num_threads: int
+        deterministic: int
         log_level: LogLevel
+        max_header_bytes: int
+        max_name_bytes: int
+        max_pixels: int
+        max_file_bytes: int
 
         def __init__(self, *, device_type: DeviceType | str = ..., device_index: int = ..., num_threads: int = ...,
-                log_level: LogLevel | str = ...) -> None: ...
+                deterministic: int = ..., log_level: LogLevel | str = ..., max_header_bytes: int = ...,
+                max_name_bytes: int = ..., max_pixels: int = ..., max_file_bytes: int = ...) -> None: ...
 
 
 class ModelConfig(Config):

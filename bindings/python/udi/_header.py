@@ -2,7 +2,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-FINGERPRINT = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b"
+FINGERPRINT = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22"
 VERSION = 1000
 ABI = 0
 
@@ -15,8 +15,9 @@ LAYOUT = {
             "shape": 24, "strides": 32, "data": 40}),
     "udi_image": (40, {"struct_size": 0, "dtype": 4, "height": 8, "width": 12, "channels": 16, "reserved": 20,
             "data": 24, "size": 32}),
-    "udi_context_config": (40, {"struct_size": 0, "device_type": 4, "device_index": 8, "num_threads": 12,
-            "reserved": 16, "log_level": 20, "log": 24, "log_user": 32}),
+    "udi_context_config": (72, {"struct_size": 0, "device_type": 4, "device_index": 8, "num_threads": 12,
+            "deterministic": 16, "log_level": 20, "log": 24, "log_user": 32, "max_header_bytes": 40,
+            "max_name_bytes": 48, "max_pixels": 56, "max_file_bytes": 64}),
     "udi_model_config": (204, {"struct_size": 0, "image_size": 4, "patch_size": 8, "channels": 12, "embed_dim": 16,
             "depth": 20, "heads": 24, "class_tokens": 28, "include_patch": 32, "srs_heads": 36, "srs_residual": 40,
             "out_dim": 44, "head_hidden_dim": 48, "head_bottleneck_dim": 52, "norm_last_layer": 56, "resize_size": 60,
@@ -260,7 +261,13 @@ DOCS = {
         "Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, "
         "DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and "
         "teacher, where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or "
-        "misshapen (all are listed in the log, the first in the error)."
+        "misshapen (all are listed in the log, as many as there is room for in the error); or over "
+        "max_header_bytes or max_name_bytes of the context."
+    ),
+    "udi_model_share": (
+        "The same weights as a model of another context on the same device, without a copy: a context for "
+        "each thread, and one set of weights. While they are shared udi_model_param_set gives UDI_E_STATE. "
+        "UDI_E_INVALID: another device."
     ),
     "udi_model_save": (
         "Writes weights, configuration and preprocessing as one safetensors file."
@@ -283,7 +290,7 @@ DOCS = {
     ),
     "udi_model_param_set": (
         "Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. "
-        "UDI_E_NOT_FOUND: no weight is called name."
+        "UDI_E_NOT_FOUND: no weight is called name; UDI_E_STATE: also a model that shares its weights."
     ),
     "udi_model_prepare": (
         "The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is "

@@ -96,10 +96,14 @@ pub struct udi_context_config {
     pub device_type: udi_device_type,
     pub device_index: i32,
     pub num_threads: i32,
-    pub reserved: i32,
+    pub deterministic: i32,
     pub log_level: udi_log_level,
     pub log: udi_log_fn,
     pub log_user: *mut ::std::os::raw::c_void,
+    pub max_header_bytes: u64,
+    pub max_name_bytes: u64,
+    pub max_pixels: u64,
+    pub max_file_bytes: u64,
 }
 #[repr(C)]
 pub struct udi_model_config {
@@ -316,6 +320,14 @@ extern "C" {
         context: *mut udi_context,
         path: *const ::std::os::raw::c_char,
         role: udi_role,
+        out: *mut *mut udi_model,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_model_share(
+        model: *const udi_model,
+        context: *mut udi_context,
         out: *mut *mut udi_model,
         error: *mut udi_error,
     ) -> udi_status;
@@ -617,7 +629,7 @@ pub const UDI_ATTENTION_SRS: udi_attention = 3;
 pub const UDI_ADAMW: udi_optimizer = 1;
 pub const UDI_SGD: udi_optimizer = 2;
 pub const UDI_LARS: udi_optimizer = 3;
-pub const API_FINGERPRINT: &str = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b";
+pub const API_FINGERPRINT: &str = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22";
 pub const API_VERSION: u32 = 1000;
 pub const API_ABI: u32 = 0;
 
@@ -643,8 +655,9 @@ pub fn layout() -> Vec<(&'static str, usize, usize)> {
     rows!(rows, udi_array, 48, struct_size=0, dtype=4, device_type=8, device_index=12, ndim=16, flags=20, shape=24,
             strides=32, data=40);
     rows!(rows, udi_image, 40, struct_size=0, dtype=4, height=8, width=12, channels=16, reserved=20, data=24, size=32);
-    rows!(rows, udi_context_config, 40, struct_size=0, device_type=4, device_index=8, num_threads=12, reserved=16,
-            log_level=20, log=24, log_user=32);
+    rows!(rows, udi_context_config, 72, struct_size=0, device_type=4, device_index=8, num_threads=12, deterministic=16,
+            log_level=20, log=24, log_user=32, max_header_bytes=40, max_name_bytes=48, max_pixels=56,
+            max_file_bytes=64);
     rows!(rows, udi_model_config, 204, struct_size=0, image_size=4, patch_size=8, channels=12, embed_dim=16, depth=20,
             heads=24, class_tokens=28, include_patch=32, srs_heads=36, srs_residual=40, out_dim=44, head_hidden_dim=48,
             head_bottleneck_dim=52, norm_last_layer=56, resize_size=60, drop_path_rate=64, mlp_ratio=68, mean=72,

@@ -151,10 +151,11 @@ TEST(Loader, GoesOnFromAnyPosition) {
     expect_same(views, straight[size_t(position)]);
     EXPECT_EQ(loader->position(), position + 1);
   }
-  loader->seek(3'000'000'000'000);
+  loader->seek(50'000'001);
   loader->next(views);
-  EXPECT_EQ(views.epoch, 1'000'000'000'000);
-  expect_error(UDI_E_INVALID, "position -1", [&] { loader->seek(-1); });
+  EXPECT_EQ(views.epoch, 16'666'667);
+  expect_error(UDI_E_INVALID, "position is -1", [&] { loader->seek(-1); });
+  expect_error(UDI_E_INVALID, "must be 0 to 50331647", [&] { loader->seek(50'331'648); });
 }
 
 TEST(Loader, SharesAnEpochBetweenRanks) {

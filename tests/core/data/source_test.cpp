@@ -274,7 +274,8 @@ TEST(TarSource, SaysWhenTheCacheCannotBeWritten) {
   ImageSource::Options options;
   options.max_cache_bytes = 0;
   options.cache_dir = folder / "nowhere";
-  expect_error(UDI_E_IO, "nowhere: cannot take the cache file: No such file", [&] { ImageSource::open(folder / "a.tar.gz", options, Host()); });
+  expect_error(UDI_E_IO, "nowhere: cannot take the cache file: No such file",
+               [&] { ImageSource::open(folder / "a.tar.gz", options, Host()); });
 }
 
 TEST(ImageSource, TakesASingleImage) {

@@ -12,7 +12,7 @@ import com.sun.jna.ptr.PointerByReference;
 /** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
 public interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "2c7bc7b11c1d04f40ff6d56e4c5bbc354f115fc3053b80f9b8f439951b5e940b";
+    String API_FINGERPRINT = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -233,8 +233,8 @@ public interface Native extends Library {
         }
     }
 
-    @FieldOrder({"struct_size", "device_type", "device_index", "num_threads", "reserved", "log_level", "log",
-            "log_user"})
+    @FieldOrder({"struct_size", "device_type", "device_index", "num_threads", "deterministic", "log_level", "log",
+            "log_user", "max_header_bytes", "max_name_bytes", "max_pixels", "max_file_bytes"})
     class ContextConfig extends Struct {
         public int struct_size;
         /** UDI_CPU; UDI_CUDA asked for and not there is an error */
@@ -243,17 +243,26 @@ public interface Native extends Library {
         public int device_index;
         /** to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
         public int num_threads;
-        /** 0 */
-        public int reserved;
+        /** 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on one machine;
+         * slower for small batches. 0: they are the same up to rounding */
+        public int deterministic;
         /** most detailed level that is passed on */
         public int log_level;
         /** NULL: silence */
         public LogFn log;
         public Pointer log_user;
+        /** of safetensors (100 MiB), of the pickle in a .pth (32 MiB), of a tar's pax header (1 MiB) */
+        public long max_header_bytes;
+        /** of a tensor (1024), of a file in a tar (4096) */
+        public long max_name_bytes;
+        /** of an encoded udi_image (178956970) */
+        public long max_pixels;
+        /** of an encoded udi_image (256 MiB) */
+        public long max_file_bytes;
 
         public ContextConfig() {
-            super(40, 0, 4, 8, 12, 16, 20, 24, 32);
-            struct_size = 40;
+            super(72, 0, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64);
+            struct_size = 72;
         }
     }
 
@@ -638,9 +647,14 @@ public interface Native extends Library {
 
     /** Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's,
      * DeiT's and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds
-     * both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, the first in
-     * the error). */
+     * both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, as many as
+     * there is room for in the error); or over max_header_bytes or max_name_bytes of the context. */
     int udi_model_load(ContextHandle context, String path, int role, PointerByReference out, Error error);
+
+    /** The same weights as a model of another context on the same device, without a copy: a context for each thread,
+     * and one set of weights. While they are shared udi_model_param_set gives UDI_E_STATE. UDI_E_INVALID: another
+     * device. */
+    int udi_model_share(ModelHandle model, ContextHandle context, PointerByReference out, Error error);
 
     /** Writes weights, configuration and preprocessing as one safetensors file. */
     int udi_model_save(ModelHandle model, String path, Error error);
@@ -662,7 +676,7 @@ public interface Native extends Library {
     int udi_model_param_get(ModelHandle model, String name, PointerByReference out, Error error);
 
     /** Overwrites a weight tensor; value: UDI_F32 of the same shape (else UDI_E_SHAPE), any values. UDI_E_NOT_FOUND: no
-     * weight is called name. */
+     * weight is called name; UDI_E_STATE: also a model that shares its weights. */
     int udi_model_param_set(ModelHandle model, String name, Array value, Error error);
 
     /** The evaluation transform that belongs to the weights: encoded images turned upright if exif_turn is 1, bicubic
