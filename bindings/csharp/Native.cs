@@ -101,14 +101,17 @@ namespace Udi
     public unsafe struct Progress
     {
         public uint struct_size;
+        /// <summary>0</summary>
         public int reserved;
         /// <summary>in the stage's unit: steps, images</summary>
         public long done;
         /// <summary>in the stage's unit: steps, images</summary>
         public long total;
+        /// <summary>of late</summary>
         public double images_per_second;
+        /// <summary>to the end of the stage at that speed</summary>
         public double eta_seconds;
-        /// <summary>NaN where a stage has none</summary>
+        /// <summary>of the last step, in nats; NaN where a stage has none</summary>
         public double loss;
         /// <summary>"pretrain", "extract", ...; valid during the callback</summary>
         public IntPtr stage;
@@ -121,6 +124,7 @@ namespace Udi
         public uint struct_size;
         public int dtype;
         public int device_type;
+        /// <summary>0 for UDI_CPU</summary>
         public int device_index;
         /// <summary>0 to 8</summary>
         public int ndim;
@@ -417,6 +421,7 @@ namespace Udi
         public int reserved;
         /// <summary>of this step, from 0</summary>
         public long step;
+        /// <summary>this and its parts in nats</summary>
         public double loss;
         /// <summary>NaN where the model has none</summary>
         public double global_cls;
@@ -428,23 +433,27 @@ namespace Udi
         public double local_cls;
         /// <summary>NaN where the model has none</summary>
         public double local_cls_plus;
+        /// <summary>of this step</summary>
         public double lr;
+        /// <summary>of this step</summary>
         public double weight_decay;
+        /// <summary>of this step</summary>
         public double momentum_teacher;
+        /// <summary>of this step</summary>
         public double teacher_temp;
-        /// <summary>over tensors, before clipping</summary>
+        /// <summary>of the tensors' gradients, L2, before clipping</summary>
         public double grad_norm_max;
-        /// <summary>over tensors, before clipping</summary>
+        /// <summary>of the tensors' gradients, L2, before clipping</summary>
         public double grad_norm_sum;
-        /// <summary>cls, cls_plus, patch, after the step</summary>
+        /// <summary>L2, of cls, cls_plus, patch, after the step; NaN where the model has none</summary>
         public fixed double center_norm[3];
         /// <summary>mean over the targets of cls, in nats</summary>
         public double teacher_entropy;
-        /// <summary>mean KL from target to student over the same rows</summary>
+        /// <summary>mean KL from target to student over the same rows, in nats</summary>
         public double kl;
-        /// <summary>of the SRS samples, those that fall into the other crop</summary>
+        /// <summary>of the SRS samples, those that fall into the other crop, 0 to 1</summary>
         public double valid_share;
-        /// <summary>mean standard deviation, over the batch, of the L2-normalised cls tokens</summary>
+        /// <summary>mean standard deviation, over the batch, of the teacher's L2-normalised cls</summary>
         public double feature_std;
     }
 
@@ -461,6 +470,7 @@ namespace Udi
         public int class_tokens;
         public int include_patch;
         public int reserved;
+        /// <summary>of backbone, SRS module and head</summary>
         public long num_parameters;
     }
 
@@ -824,9 +834,9 @@ namespace Udi
 
         /// <summary>Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth,
         /// DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and teacher,
-        /// where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed
-        /// in the log, as many as there is room for in the error); or over max_header_bytes or max_name_bytes of the
-        /// context.</summary>
+        /// where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (the log lists
+        /// them all), or over the context's limits; UDI_E_UNSUPPORTED: a network or archive that libudi has not;
+        /// UDI_E_INVALID: also a number of heads that nothing tells.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_load(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string path,
                 int role, out ModelHandle @out, Error* error);

@@ -129,9 +129,9 @@ class Progress(NamedTuple):
 
     done: in the stage's unit: steps, images
     total: in the stage's unit: steps, images
-    images_per_second
-    eta_seconds
-    loss: NaN where a stage has none
+    images_per_second: of late
+    eta_seconds: to the end of the stage at that speed
+    loss: of the last step, in nats; NaN where a stage has none
     stage: "pretrain", "extract", ...; valid during the callback
     """
 
@@ -147,23 +147,23 @@ class StepStats(NamedTuple):
     """udi_step_stats of udi.h.
 
     step: of this step, from 0
-    loss
+    loss: this and its parts in nats
     global_cls: NaN where the model has none
     global_cls_plus: NaN where the model has none
     global_patch: NaN where the model has none
     local_cls: NaN where the model has none
     local_cls_plus: NaN where the model has none
-    lr
-    weight_decay
-    momentum_teacher
-    teacher_temp
-    grad_norm_max: over tensors, before clipping
-    grad_norm_sum: over tensors, before clipping
-    center_norm: cls, cls_plus, patch, after the step
+    lr: of this step
+    weight_decay: of this step
+    momentum_teacher: of this step
+    teacher_temp: of this step
+    grad_norm_max: of the tensors' gradients, L2, before clipping
+    grad_norm_sum: of the tensors' gradients, L2, before clipping
+    center_norm: L2, of cls, cls_plus, patch, after the step; NaN where the model has none
     teacher_entropy: mean over the targets of cls, in nats
-    kl: mean KL from target to student over the same rows
-    valid_share: of the SRS samples, those that fall into the other crop
-    feature_std: mean standard deviation, over the batch, of the L2-normalised cls tokens
+    kl: mean KL from target to student over the same rows, in nats
+    valid_share: of the SRS samples, those that fall into the other crop, 0 to 1
+    feature_std: mean standard deviation, over the batch, of the teacher's L2-normalised cls
     """
 
     step: int
@@ -197,7 +197,7 @@ class ModelInfo(NamedTuple):
     channels
     class_tokens
     include_patch
-    num_parameters
+    num_parameters: of backbone, SRS module and head
     """
 
     embed_dim: int
@@ -261,8 +261,8 @@ DOCS = {
         "Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, "
         "DINO's, iBOT's, DeiT's and timm's through a reader that runs nothing. role: which of student and "
         "teacher, where the file holds both. UDI_E_FORMAT: damaged, or tensors are missing, extra or "
-        "misshapen (all are listed in the log, as many as there is room for in the error); or over "
-        "max_header_bytes or max_name_bytes of the context."
+        "misshapen (the log lists them all), or over the context's limits; UDI_E_UNSUPPORTED: a network or "
+        "archive that libudi has not; UDI_E_INVALID: also a number of heads that nothing tells."
     ),
     "udi_model_share": (
         "The same weights as a model of another context on the same device, without a copy: a context for "

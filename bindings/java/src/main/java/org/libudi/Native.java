@@ -167,14 +167,17 @@ public interface Native extends Library {
     @FieldOrder({"struct_size", "reserved", "done", "total", "images_per_second", "eta_seconds", "loss", "stage"})
     class Progress extends Struct {
         public int struct_size;
+        /** 0 */
         public int reserved;
         /** in the stage's unit: steps, images */
         public long done;
         /** in the stage's unit: steps, images */
         public long total;
+        /** of late */
         public double images_per_second;
+        /** to the end of the stage at that speed */
         public double eta_seconds;
-        /** NaN where a stage has none */
+        /** of the last step, in nats; NaN where a stage has none */
         public double loss;
         /** "pretrain", "extract", ...; valid during the callback */
         public Pointer stage;
@@ -191,6 +194,7 @@ public interface Native extends Library {
         public int struct_size;
         public int dtype;
         public int device_type;
+        /** 0 for UDI_CPU */
         public int device_index;
         /** 0 to 8 */
         public int ndim;
@@ -537,6 +541,7 @@ public interface Native extends Library {
         public int reserved;
         /** of this step, from 0 */
         public long step;
+        /** this and its parts in nats */
         public double loss;
         /** NaN where the model has none */
         public double global_cls;
@@ -548,23 +553,27 @@ public interface Native extends Library {
         public double local_cls;
         /** NaN where the model has none */
         public double local_cls_plus;
+        /** of this step */
         public double lr;
+        /** of this step */
         public double weight_decay;
+        /** of this step */
         public double momentum_teacher;
+        /** of this step */
         public double teacher_temp;
-        /** over tensors, before clipping */
+        /** of the tensors' gradients, L2, before clipping */
         public double grad_norm_max;
-        /** over tensors, before clipping */
+        /** of the tensors' gradients, L2, before clipping */
         public double grad_norm_sum;
-        /** cls, cls_plus, patch, after the step */
+        /** L2, of cls, cls_plus, patch, after the step; NaN where the model has none */
         public double[] center_norm = new double[3];
         /** mean over the targets of cls, in nats */
         public double teacher_entropy;
-        /** mean KL from target to student over the same rows */
+        /** mean KL from target to student over the same rows, in nats */
         public double kl;
-        /** of the SRS samples, those that fall into the other crop */
+        /** of the SRS samples, those that fall into the other crop, 0 to 1 */
         public double valid_share;
-        /** mean standard deviation, over the batch, of the L2-normalised cls tokens */
+        /** mean standard deviation, over the batch, of the teacher's L2-normalised cls */
         public double feature_std;
 
         public StepStats() {
@@ -586,6 +595,7 @@ public interface Native extends Library {
         public int class_tokens;
         public int include_patch;
         public int reserved;
+        /** of backbone, SRS module and head */
         public long num_parameters;
 
         public ModelInfo() {
@@ -647,8 +657,9 @@ public interface Native extends Library {
 
     /** Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's,
      * DeiT's and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds
-     * both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, as many as
-     * there is room for in the error); or over max_header_bytes or max_name_bytes of the context. */
+     * both. UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (the log lists them all), or over the
+     * context's limits; UDI_E_UNSUPPORTED: a network or archive that libudi has not; UDI_E_INVALID: also a number of
+     * heads that nothing tells. */
     int udi_model_load(ContextHandle context, String path, int role, PointerByReference out, Error error);
 
     /** The same weights as a model of another context on the same device, without a copy: a context for each thread,
