@@ -39,6 +39,13 @@ class Model(Handle):
         Handle.__init__(model, owner, lane)
         return model
 
+    @documented("udi_model_share")
+    def share(self, context: Context) -> Model:
+        """For threads: each has a context, and all have these weights."""
+        owner = new_out("udi_model", context._lane)
+        call("udi_model_share", self, context, owner)
+        return Model._of(owner, context._lane)
+
     @documented("udi_model_save")
     def save(self, path: str | os.PathLike[str]) -> None:
         call("udi_model_save", self, path)

@@ -4,6 +4,7 @@ import logging
 import os
 import pathlib
 import tempfile
+import threading
 import unittest
 
 import numpy as np
@@ -67,6 +68,29 @@ class Work(unittest.TestCase):
         self.assertEqual(model.config.embed_dim, 24)
         self.assertEqual(repr(model.config), repr(recipe.sizes()))
 
+    def test_threads_share_weights(self):
+        model = recipe.model(self.context)
+        batch = model.prepare(recipe.images())
+        expected = model.extract(batch)
+        shared = [model.share(udi.Context(num_threads=1)) for _ in range(3)]
+        model.close()
+        found = [None] * len(shared)
+
+        def work(i):
+            for _ in range(20):
+                found[i] = shared[i].extract(batch)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(len(shared))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for tokens in found:
+            np.testing.assert_allclose(tokens, expected, atol=1e-5)
+        with self.assertRaisesRegex(udi.Error, "share") as raised:
+            shared[0][shared[0].names[0]] = 0 * shared[0][shared[0].names[0]]
+        self.assertEqual(raised.exception.status, udi.Status.STATE)
+
     # ---- Training ------------------------------------------------------------------------------------------------------
     def test_goes_on_to_the_bit(self):
         def new():
@@ -106,6 +130,9 @@ class Work(unittest.TestCase):
         np.testing.assert_array_equal(again.local_crops(), views.local_crops())
         trainer = udi.Trainer(recipe.model(self.context))
         self.assertGreater(trainer.step(views, again).loss, 0)
+        gray = udi.Views(self.context, [Image.fromarray(image) for image in recipe.images()],
+                         udi.ViewConfig(global_size=32, local_size=16, patch_size=8, channels=1))
+        self.assertEqual(gray.global_crops().shape, (2, 8, 1, 32, 32))
         half = udi.Views(self.context, recipe.images()[4:], recipe.crops(), seed=7, first_sample=4)
         np.testing.assert_array_equal(half.coords(), views.coords()[:, 4:])
 
