@@ -51,14 +51,14 @@ int nearest_class(const Colors& known, const Color& color, size_t k) {
   return best;
 }
 
-// 50 of 500 are right by chance, with a standard deviation of 6.7.
+// 30 of 300 are right by chance, with a standard deviation of 5.2.
 TEST(Draw, MeanColourTellsNoClasses) {
-  const Colors train = draw_colors(0, 100), test = draw_colors(1ull << 32, 50);
-  ASSERT_EQ(test.labels.size(), 500u);
+  const Colors train = draw_colors(0, 40), test = draw_colors(1ull << 32, 30);
+  ASSERT_EQ(test.labels.size(), 300u);
   for (const size_t k : {1, 5, 10, 50}) {
     int right = 0;
     for (size_t i = 0; i < test.colors.size(); ++i) right += nearest_class(train, test.colors[i], k) == test.labels[i];
-    EXPECT_LE(right, 75) << k << " neighbours";
+    EXPECT_LE(right, 50) << k << " neighbours";
   }
 }
 
