@@ -36,8 +36,10 @@ void run(std::vector<float>* tokens, double* loss) {
   ASSERT_WORKS(udi_model_config_init(&model_config, sizeof model_config, "vit_tiny", &error));
   model_config.image_size = model_config.resize_size = 32;
   model_config.patch_size = 8;
+  model_config.embed_dim = 48;
   model_config.depth = 2;
-  model_config.out_dim = 64;
+  model_config.out_dim = model_config.head_hidden_dim = 64;
+  model_config.head_bottleneck_dim = 32;
   ASSERT_WORKS(udi_model_create(context, &model_config, 3, &model, &error));
 
   std::vector<uint8_t> pixels(4 * 32 * 32 * 3);
