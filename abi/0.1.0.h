@@ -126,11 +126,11 @@ typedef void (*udi_log_fn)(void *user, udi_log_level level, const char *message)
 
 typedef struct udi_progress {
   uint32_t struct_size;
-  int32_t reserved;
+  int32_t reserved;    /* 0 */
   int64_t done, total; /* in the stage's unit: steps, images */
-  double images_per_second;
-  double eta_seconds;
-  double loss;       /* NaN where a stage has none */
+  double images_per_second; /* of late */
+  double eta_seconds;       /* to the end of the stage at that speed */
+  double loss;       /* of the last step, in nats; NaN where a stage has none */
   const char *stage; /* "pretrain", "extract", ...; valid during the callback */
 } udi_progress;
 /* Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread. */
@@ -141,7 +141,7 @@ typedef struct udi_array {
   uint32_t struct_size;
   udi_dtype dtype;
   udi_device_type device_type;
-  int32_t device_index;
+  int32_t device_index;   /* 0 for UDI_CPU */
   int32_t ndim;           /* 0 to 8 */
   uint32_t flags;         /* 0 */
   const int64_t *shape;   /* ndim sizes, each at least 1 */
@@ -293,22 +293,22 @@ typedef struct udi_step_stats {
   uint32_t struct_size;
   int32_t reserved;
   int64_t step; /* of this step, from 0 */
-  double loss;
+  double loss; /* this and its parts in nats */
   double global_cls, global_cls_plus, global_patch, local_cls, local_cls_plus; /* NaN where the model has none */
-  double lr, weight_decay, momentum_teacher, teacher_temp;
-  double grad_norm_max, grad_norm_sum; /* over tensors, before clipping */
-  double center_norm[3];               /* cls, cls_plus, patch, after the step */
+  double lr, weight_decay, momentum_teacher, teacher_temp; /* of this step */
+  double grad_norm_max, grad_norm_sum; /* of the tensors' gradients, L2, before clipping */
+  double center_norm[3];               /* L2, of cls, cls_plus, patch, after the step; NaN where the model has none */
   double teacher_entropy;              /* mean over the targets of cls, in nats */
-  double kl;                           /* mean KL from target to student over the same rows */
-  double valid_share;                  /* of the SRS samples, those that fall into the other crop */
-  double feature_std;                  /* mean standard deviation, over the batch, of the L2-normalised cls tokens */
+  double kl;                           /* mean KL from target to student over the same rows, in nats */
+  double valid_share;                  /* of the SRS samples, those that fall into the other crop, 0 to 1 */
+  double feature_std;                  /* mean standard deviation, over the batch, of the teacher's L2-normalised cls */
 } udi_step_stats;
 
 typedef struct udi_model_info {
   uint32_t struct_size;
   int32_t embed_dim, depth, heads, patch_size, image_size, channels, class_tokens, include_patch;
   int32_t reserved;
-  int64_t num_parameters;
+  int64_t num_parameters; /* of backbone, SRS module and head */
 } udi_model_info;
 
 /* ---- Library: any thread, any time; never fails ----------------------------------------------------------------- */
@@ -354,8 +354,8 @@ UDI_API UDI_CHECK udi_status udi_model_create(udi_context *context, const udi_mo
 
 /* Reads a checkpoint or weights: safetensors of libudi or with official names; the official .pth, DINO's, iBOT's, DeiT's
  * and timm's through a reader that runs nothing. role: which of student and teacher, where the file holds both.
- * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (all are listed in the log, as many as there is room
- * for in the error); or over max_header_bytes or max_name_bytes of the context. */
+ * UDI_E_FORMAT: damaged, or tensors are missing, extra or misshapen (the log lists them all), or over the context's limits;
+ * UDI_E_UNSUPPORTED: a network or archive that libudi has not; UDI_E_INVALID: also a number of heads that nothing tells. */
 UDI_API UDI_CHECK udi_status udi_model_load(udi_context *context, const char *path, udi_role role, udi_model **out,
                                             udi_error *error);
 

@@ -24,6 +24,7 @@ import xml.etree.ElementTree as xml
 
 HERE = pathlib.Path(__file__).resolve().parent
 HEADER = HERE.parent / "include" / "udi.h"
+NEITHER_PLACE_NOR_MACHINE = "--no-show-locs", "--no-architecture"
 sys.dont_write_bytecode = True  # the sources may be read-only
 sys.path.insert(0, str(HERE.parent / "scripts"))
 import header as text_of_header  # noqa: E402
@@ -57,7 +58,7 @@ def dump(header):
         run(os.environ.get("CC", "cc"), "-std=c11", "-w", "-g", "-fno-eliminate-unused-debug-types", "-shared", "-fPIC",
             f"-Wl,-soname,{soname},--version-script=stub.map", "-o", "stub.so", "stub.c", cwd=folder)
         return run("abidw", "--load-all-types", "--header-file", "udi.h", "--drop-private-types", "--type-id-style", "hash",
-                   "--no-write-default-sizes", "--no-corpus-path", "--no-comp-dir-path", "--no-show-locs",
+                   *NEITHER_PLACE_NOR_MACHINE, "--no-write-default-sizes", "--no-corpus-path", "--no-comp-dir-path",
                    "stub.so", cwd=folder).stdout
 
 
@@ -155,7 +156,7 @@ def broken(old, new):
 def compare(old, new):
     """abidiff's report, empty where all is well. Any exit code but 0 counts: it calls a struct's growth and a deleted
     member by the same number."""
-    options = ["--no-added-syms", "--no-default-suppression", "--fail-no-debug-info", "--no-show-locs", "--harmless"]
+    options = [*NEITHER_PLACE_NOR_MACHINE, "--no-added-syms", "--no-default-suppression", "--fail-no-debug-info", "--harmless"]
     done = subprocess.run(["abidiff", *options, "--suppressions", HERE / "suppressions.ini", old, new],
                           capture_output=True, text=True)
     return "" if done.returncode == 0 else f"abidiff, exit code {done.returncode}:\n{done.stdout}{done.stderr}"
