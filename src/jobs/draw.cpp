@@ -14,7 +14,10 @@ constexpr double kPi = 3.141592653589793;
 
 using Color = std::array<double, 3>;  // 0..1
 
-// How far ground and paint lie apart, in pictures of every class; which of them is the lighter is drawn.
+// Every picture's mean, up to its light and noise, and how far ground and paint lie apart in pictures of every class;
+// which of them is the lighter is drawn. Few colours: a picture's own would tell it from all others, and a network in
+// training would learn them instead of shapes.
+constexpr double kMean = 0.51;
 constexpr Color kContrasts[] = {{0.58, 0.48, 0.20}, {0.28, 0.55, 0.50}, {0.60, 0.36, 0.46}, {0.48, 0.50, 0.52}};
 
 // Smooth random values between -1 and 1: a coarse grid, interpolated.
@@ -88,7 +91,7 @@ bool covers(int label, const Form& form, double v, double u) {
 // A picture's plan: everything that is drawn at random but the noise of each pixel.
 struct Scene {
   int height, width;
-  Color mean, contrast;  // of the whole picture; of paint against ground
+  Color contrast;  // of paint against ground
   double center_v, center_u, radius, turn, noise, mottle, slope_v, slope_u;
   Form form;
 };
@@ -100,7 +103,6 @@ Scene draw_scene(Random& random) {
   scene.contrast = kContrasts[random.below(std::size(kContrasts))];
   const double sign = random.chance(0.5) ? 1 : -1;
   for (double& value : scene.contrast) value *= sign;
-  for (double& value : scene.mean) value = random.uniform(0.42, 0.6);
   const double side = std::min(scene.height, scene.width);
   scene.radius = side * random.uniform(0.13, 0.24);
   scene.center_v = random.uniform(0, scene.height);
@@ -170,8 +172,7 @@ Image draw_picture(uint64_t seed, int label, uint64_t index) {
       const double light = scene.mottle * mottle.at(y, x) + scene.slope_v * (double(y) / scene.height - 0.5) +
                            scene.slope_u * (double(x) / scene.width - 0.5);
       for (int c = 0; c < 3; ++c) {
-        const double value =
-            scene.mean[size_t(c)] + share * scene.contrast[size_t(c)] + light + scene.noise * random.normal();
+        const double value = kMean + share * scene.contrast[size_t(c)] + light + scene.noise * random.normal();
         *out++ = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
       }
     }
