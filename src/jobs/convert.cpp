@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "weights/derive.h"
 #include "weights/names.h"
+#include "weights/onnx.h"
 #include "weights/pth_write.h"
 
 namespace udi {
@@ -15,13 +16,17 @@ bool ends_with(const std::string& text, const std::string& end) {
   return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+std::string ending_of(const std::string& to) {
+  return to == "official" ? ".pth" : to == "onnx" ? ".onnx" : ".safetensors";
+}
+
 std::string target_of(const JobConfig& config, const std::string& output) {
-  const bool pth = ends_with(output, ".pth");
-  check(pth || ends_with(output, ".safetensors"), UDI_E_INVALID, "output: ", output,
-        " ends neither in .safetensors nor in .pth");
-  const std::string to = config.given("to") ? config.string("to") : pth ? "official" : "udi";
-  check(pth == (to == "official"), UDI_E_INVALID, "to ", to, " is written to a file that ends in ",
-        to == "official" ? ".pth" : ".safetensors");
+  const bool pth = ends_with(output, ".pth"), onnx = ends_with(output, ".onnx");
+  check(pth || onnx || ends_with(output, ".safetensors"), UDI_E_INVALID, "output: ", output,
+        " ends neither in .safetensors, nor in .pth, nor in .onnx");
+  const std::string to = config.given("to") ? config.string("to") : pth ? "official" : onnx ? "onnx" : "udi";
+  check(ends_with(output, ending_of(to)), UDI_E_INVALID, "to ", to, " is written to a file that ends in ",
+        ending_of(to));
   return to;
 }
 
@@ -116,6 +121,14 @@ void write_timm(const Model& model, const std::string& output) {
   write_safetensors(output, weights.tensors, metadata);
 }
 
+// The metadata is the model's configuration, a field each.
+void export_onnx(const Model& model, const std::string& output) {
+  Metadata metadata;
+  const nlohmann::json config = config_to_json(model.config);
+  for (const auto& [name, value] : config.items()) metadata[name] = value.dump();
+  write_onnx(output, model.config, model.weights.views(), metadata);
+}
+
 }  // namespace
 
 Json run_convert(const JobHost& host, JobConfig& config) {
@@ -131,6 +144,8 @@ Json run_convert(const JobHost& host, JobConfig& config) {
     save_model(file.model, output);
   } else if (to == "timm") {
     write_timm(file.model, output);
+  } else if (to == "onnx") {
+    export_onnx(file.model, output);
   } else if (is_checkpoint(input, options.limits)) {
     write_official_run(input, options.limits, output);
   } else {

@@ -9,36 +9,12 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/protobuf.h"
 
 namespace udi {
 namespace {
 
-// Protocol buffers: a field is (number << 3 | wire type), then a varint (0), 8 bytes (1), 4 bytes (5) or a length and
-// so many bytes (2). Numbers are little-endian, as is every machine that this runs on.
-enum Wire { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-void put_varint(std::string* out, uint64_t value) {
-  while (value >= 0x80) {
-    out->push_back(char(value | 0x80));
-    value >>= 7;
-  }
-  out->push_back(char(value));
-}
-
-void put_tag(std::string* out, int field, Wire wire) { put_varint(out, uint64_t(field) << 3 | wire); }
-
-template <class T>
-void put_raw(std::string* out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out->append(bytes, sizeof(T));
-}
-
-void put_bytes(std::string* out, int field, const std::string& bytes) {
-  put_tag(out, field, kBytes);
-  put_varint(out, bytes.size());
-  out->append(bytes);
-}
+using namespace protobuf;
 
 // Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5, session_log = 7.
 std::string event_head(double wall_time, int64_t step) {

@@ -68,8 +68,8 @@ run 0 extract --model udi.safetensors --data set/test --out udi.npy
 cmp official.npy udi.npy || die 'features of converted weights'
 run 0 convert "$official" student.safetensors --role student
 ! python3 "$tests/cli/check.py" tensors udi.safetensors student.safetensors 2>/dev/null || die 'the student is the teacher'
-run 2 convert udi.safetensors weights.onnx
-says 'weights.onnx'
+run 2 convert udi.safetensors weights.tflite
+says 'weights.tflite'
 run 2 convert udi.safetensors weights.pth --to timm
 head -c 20000 "$official" >cut_off.pth
 run 1 convert cut_off.pth never.safetensors
