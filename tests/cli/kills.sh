@@ -16,7 +16,8 @@ check_folder() {
   for file in killed/checkpoint.safetensors killed/checkpoint.safetensors.prev; do
     [ ! -e $file ] || same_tensors $file $file
   done
-  ! grep -qE 'warning|error' err.txt || die 'a checkpoint is damaged'
+  # 300 steps on 40 images may well collapse: that this is said has nothing to do with the kills.
+  ! grep -E 'warning|error' err.txt | grep -qv 'warning: the run is collapsing' || die 'a checkpoint is damaged'
 }
 
 RANDOM=3  # the moments are the same in every run of this test, as far as a clock allows
