@@ -1,10 +1,9 @@
 """bindings/python/udi: _header.py (constants, results, layout, docs), _configs.py, and _udi.pyi, the raw layer's types."""
 import keyword
-import re
 import textwrap
 
 from generator.description import NOTE
-from generator.names import camel, wrapped
+from generator.names import camel, is_result, member, public, wrapped
 
 FOLDER = "bindings/python/udi"
 TYPES = {"int32": "int", "uint32": "int", "int64": "int", "uint64": "int", "size": "int", "uint8": "int", "float": "float",
@@ -18,12 +17,6 @@ def filled(line, items, end):
 
 
 # ---- Constants -------------------------------------------------------------------------------------------------------
-def member(name, enumeration):
-    """UDI_TOKEN_CLS of udi_token -> CLS, UDI_LOG_WARN of udi_log_level -> WARN, UDI_E_STATE of udi_status -> STATE"""
-    first_word = enumeration["type"].removeprefix("udi_").split("_")[0].upper()
-    return re.sub(rf"^(E|{first_word})_", "", name.removeprefix("UDI_"))
-
-
 def enumeration_class(enumeration):
     lines = [f"class {camel(enumeration['type'])}(IntEnum):"]
     if enumeration["doc"]:
@@ -35,20 +28,6 @@ def enumeration_class(enumeration):
 
 
 # ---- Structs ---------------------------------------------------------------------------------------------------------
-def public(struct):
-    return [field for field in struct["fields"]
-            if field["name"] not in ("struct_size", "reserved") and field["kind"] in ("scalar", "string")]
-
-
-def is_result(struct, api):
-    """What libudi fills in: a result of a function or what a callback is told, as long as it holds no memory."""
-    filled = [parameter for function in api["functions"] for parameter in function["parameters"]
-              if parameter["direction"] == "inout"]
-    filled += [parameter for callback in api["callbacks"] for parameter in callback["parameters"]]
-    return ("init" not in struct and any(parameter["of"] == struct["name"] for parameter in filled)
-            and all(field["kind"] in ("scalar", "string") for field in struct["fields"]))
-
-
 def python_type(field, enumerations):
     if field["kind"] == "string":
         return "str"
