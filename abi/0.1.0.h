@@ -60,6 +60,7 @@ typedef struct udi_tensor udi_tensor;   /* an array that libudi owns: results */
 typedef struct udi_views udi_views;     /* the crops of a batch of images and their sample maps */
 typedef struct udi_loader udi_loader;   /* an image set on disk, turned into views by worker threads */
 typedef struct udi_trainer udi_trainer; /* student, teacher, centers, optimizer, schedules */
+struct DLManagedTensorVersioned;        /* of DLPack's dlpack.h, which nothing here needs */
 
 typedef int32_t udi_status;
 enum {
@@ -123,6 +124,9 @@ enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
 /* One call a line, whole line, no trailing newline. May run on a worker thread, one call at a time. */
 typedef void (*udi_log_fn)(void *user, udi_log_level level, const char *message);
+
+/* Runs once, when nothing uses the caller's memory any more, on whatever thread that is. */
+typedef void (*udi_release_fn)(void *user);
 
 typedef struct udi_progress {
   uint32_t struct_size;
@@ -338,6 +342,11 @@ UDI_API void udi_context_cancel(udi_context *context);
 /* Takes a cancel back, so that the context can be used again. Ignores NULL. */
 UDI_API void udi_context_clear_cancel(udi_context *context);
 
+/* From now on the context's work on its GPU goes to this cudaStream_t, and the arrays it is given are read in that stream's
+ * order; NULL: the default stream. The stream must outlive the context's last handle. Results are complete when a call
+ * returns, on any stream. UDI_E_UNSUPPORTED: the context is on the CPU. */
+UDI_API UDI_CHECK udi_status udi_context_set_stream(udi_context *context, void *stream, udi_error *error);
+
 /* Handles made from it go on working. Ignores NULL. */
 UDI_API void udi_context_free(udi_context *context);
 
@@ -413,10 +422,29 @@ UDI_API UDI_CHECK udi_status udi_model_attention(const udi_model *model, const u
 
 UDI_API void udi_model_free(udi_model *model); /* ignores NULL */
 
-/* ---- Tensor ------------------------------------------------------------------------------------------------------ */
+/* ---- Tensor: an array with an owner. Calls take one as the udi_array that udi_tensor_view gives ------------------- */
 
 /* The tensor's own memory: out is valid as long as the tensor. Set out->struct_size first. */
 UDI_API UDI_CHECK udi_status udi_tensor_view(const udi_tensor *tensor, udi_array *out, udi_error *error);
+
+/* A tensor over the caller's memory, without a copy. release(user), not called if this fails, says when the memory is free
+ * again: at udi_tensor_free, or when the last one who has it by udi_tensor_to_dlpack lets go. release may be NULL. Nothing
+ * of libudi writes to the memory. */
+UDI_API UDI_CHECK udi_status udi_tensor_wrap(udi_context *context, const udi_array *array, udi_release_fn release,
+                                             void *user, udi_tensor **out, udi_error *error);
+
+/* The tensor's memory for another library, without a copy: DLPack 1. It outlives the tensor; whoever has it last calls
+ * out's deleter, once, on any thread. */
+UDI_API UDI_CHECK udi_status udi_tensor_to_dlpack(const udi_tensor *tensor, struct DLManagedTensorVersioned **out,
+                                                  udi_error *error);
+
+/* Another library's memory as a tensor, without a copy: on the CPU or on the context's GPU, every size at least 1, strides
+ * at least 0. On success managed belongs to the tensor, and its deleter runs when nothing uses the memory any more, on that
+ * thread; after a failure it is still the caller's. Nothing of libudi writes to the memory. UDI_E_VERSION: not DLPack 1;
+ * UDI_E_UNSUPPORTED: a dtype without a udi_dtype; UDI_E_DEVICE: memory of another device. */
+UDI_API UDI_CHECK udi_status udi_tensor_from_dlpack(udi_context *context, struct DLManagedTensorVersioned *managed,
+                                                    udi_tensor **out, udi_error *error);
+
 UDI_API void udi_tensor_free(udi_tensor *tensor); /* ends its views; ignores NULL */
 
 /* ---- Views ------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@ typedef struct udi_tensor udi_tensor;
 typedef struct udi_views udi_views;
 typedef struct udi_loader udi_loader;
 typedef struct udi_trainer udi_trainer;
+struct DLManagedTensorVersioned;
 
 typedef int32_t udi_status;
 enum {
@@ -67,6 +68,8 @@ typedef int32_t udi_optimizer;
 enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
 typedef void (*udi_log_fn)(void *user, udi_log_level level, const char *message);
+
+typedef void (*udi_release_fn)(void *user);
 
 typedef struct udi_progress {
   uint32_t struct_size;
@@ -253,6 +256,8 @@ void udi_context_cancel(udi_context *context);
 
 void udi_context_clear_cancel(udi_context *context);
 
+udi_status udi_context_set_stream(udi_context *context, void *stream, udi_error *error);
+
 void udi_context_free(udi_context *context);
 
 udi_status udi_model_config_init(udi_model_config *config, size_t struct_size, const char *arch, udi_error *error);
@@ -290,6 +295,15 @@ udi_status udi_model_attention(const udi_model *model, const udi_array *images, 
 void udi_model_free(udi_model *model);
 
 udi_status udi_tensor_view(const udi_tensor *tensor, udi_array *out, udi_error *error);
+
+udi_status udi_tensor_wrap(udi_context *context, const udi_array *array, udi_release_fn release, void *user,
+        udi_tensor **out, udi_error *error);
+
+udi_status udi_tensor_to_dlpack(const udi_tensor *tensor, struct DLManagedTensorVersioned **out, udi_error *error);
+
+udi_status udi_tensor_from_dlpack(udi_context *context, struct DLManagedTensorVersioned *managed, udi_tensor **out,
+        udi_error *error);
+
 void udi_tensor_free(udi_tensor *tensor);
 
 void udi_view_config_init(udi_view_config *config, size_t struct_size);

@@ -82,6 +82,10 @@ namespace Udi
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate void LogFn(IntPtr user, int level, IntPtr message);
 
+    /// <summary>Runs once, when nothing uses the caller's memory any more, on whatever thread that is.</summary>
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    public unsafe delegate void ReleaseFn(IntPtr user);
+
     /// <summary>Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread.</summary>
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate int ProgressFn(IntPtr user, Progress* progress);
@@ -719,7 +723,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22", 1000, 0);
+            "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9", 1000, 0);
 
         static Native()
         {
@@ -815,6 +819,13 @@ namespace Udi
         /// <summary>Takes a cancel back, so that the context can be used again. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_context_clear_cancel(ContextHandle context);
+
+        /// <summary>From now on the context's work on its GPU goes to this cudaStream_t, and the arrays it is given are
+        /// read in that stream's order; NULL: the default stream. The stream must outlive the context's last handle.
+        /// Results are complete when a call returns, on any stream. UDI_E_UNSUPPORTED: the context is on the
+        /// CPU.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_context_set_stream(ContextHandle context, IntPtr stream, Error* error);
 
         /// <summary>Handles made from it go on working. Ignores NULL.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
@@ -923,6 +934,27 @@ namespace Udi
         /// first.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_tensor_view(TensorHandle tensor, Array* @out, Error* error);
+
+        /// <summary>A tensor over the caller's memory, without a copy. release(user), not called if this fails, says
+        /// when the memory is free again: at udi_tensor_free, or when the last one who has it by udi_tensor_to_dlpack
+        /// lets go. release may be NULL. Nothing of libudi writes to the memory.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_tensor_wrap(ContextHandle context, Array* array, ReleaseFn release, IntPtr user,
+                out TensorHandle @out, Error* error);
+
+        /// <summary>The tensor's memory for another library, without a copy: DLPack 1. It outlives the tensor; whoever
+        /// has it last calls out's deleter, once, on any thread.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_tensor_to_dlpack(TensorHandle tensor, out IntPtr @out, Error* error);
+
+        /// <summary>Another library's memory as a tensor, without a copy: on the CPU or on the context's GPU, every
+        /// size at least 1, strides at least 0. On success managed belongs to the tensor, and its deleter runs when
+        /// nothing uses the memory any more, on that thread; after a failure it is still the caller's. Nothing of
+        /// libudi writes to the memory. UDI_E_VERSION: not DLPack 1; UDI_E_UNSUPPORTED: a dtype without a udi_dtype;
+        /// UDI_E_DEVICE: memory of another device.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_tensor_from_dlpack(ContextHandle context, IntPtr managed, out TensorHandle @out,
+                Error* error);
 
         /// <summary>ends its views; ignores NULL</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]

@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22"
+	apiFingerprint = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9"
 	apiVersion     = 1000
 	apiABI         = 0
 )

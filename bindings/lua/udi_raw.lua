@@ -8,6 +8,7 @@ typedef struct udi_tensor udi_tensor;
 typedef struct udi_views udi_views;
 typedef struct udi_loader udi_loader;
 typedef struct udi_trainer udi_trainer;
+struct DLManagedTensorVersioned;
 
 typedef int32_t udi_status;
 enum {
@@ -69,6 +70,8 @@ typedef int32_t udi_optimizer;
 enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
 typedef void (*udi_log_fn)(void *user, udi_log_level level, const char *message);
+
+typedef void (*udi_release_fn)(void *user);
 
 typedef struct udi_progress {
   uint32_t struct_size;
@@ -255,6 +258,8 @@ void udi_context_cancel(udi_context *context);
 
 void udi_context_clear_cancel(udi_context *context);
 
+udi_status udi_context_set_stream(udi_context *context, void *stream, udi_error *error);
+
 void udi_context_free(udi_context *context);
 
 udi_status udi_model_config_init(udi_model_config *config, size_t struct_size, const char *arch, udi_error *error);
@@ -292,6 +297,15 @@ udi_status udi_model_attention(const udi_model *model, const udi_array *images, 
 void udi_model_free(udi_model *model);
 
 udi_status udi_tensor_view(const udi_tensor *tensor, udi_array *out, udi_error *error);
+
+udi_status udi_tensor_wrap(udi_context *context, const udi_array *array, udi_release_fn release, void *user,
+        udi_tensor **out, udi_error *error);
+
+udi_status udi_tensor_to_dlpack(const udi_tensor *tensor, struct DLManagedTensorVersioned **out, udi_error *error);
+
+udi_status udi_tensor_from_dlpack(udi_context *context, struct DLManagedTensorVersioned *managed, udi_tensor **out,
+        udi_error *error);
+
 void udi_tensor_free(udi_tensor *tensor);
 
 void udi_view_config_init(udi_view_config *config, size_t struct_size);
@@ -347,7 +361,7 @@ void udi_string_free(char *string);
 
 return {
   library = "libudi.so.0",
-  fingerprint = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22",
+  fingerprint = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9",
   version = 1000,
   abi = 0,
   layout = { -- struct, size, offsets of its fields
@@ -400,6 +414,8 @@ return {
             "out"}, {"error", "struct", "udi_error", "error"}}},
     {"udi_context_cancel", "void", {{"context", "handle", "udi_context", "in"}}},
     {"udi_context_clear_cancel", "void", {{"context", "handle", "udi_context", "in"}}},
+    {"udi_context_set_stream", "status", {{"context", "handle", "udi_context", "in"}, {"stream", "memory", "void",
+            "in"}, {"error", "struct", "udi_error", "error"}}},
     {"udi_context_free", "void", {{"context", "handle", "udi_context", "consumed"}}},
     {"udi_model_config_init", "status", {{"config", "struct", "udi_model_config", "out"}, {"struct_size", "size",
             "size_t", "in"}, {"arch", "string", "char", "in"}, {"error", "struct", "udi_error", "error"}}},
@@ -439,6 +455,14 @@ return {
     {"udi_model_free", "void", {{"model", "handle", "udi_model", "consumed"}}},
     {"udi_tensor_view", "status", {{"tensor", "handle", "udi_tensor", "in"}, {"out", "struct", "udi_array", "inout"},
             {"error", "struct", "udi_error", "error"}}},
+    {"udi_tensor_wrap", "status", {{"context", "handle", "udi_context", "in"}, {"array", "struct", "udi_array", "in"},
+            {"release", "callback", "udi_release_fn", "in"}, {"user", "memory", "void", "in"}, {"out", "handle",
+            "udi_tensor", "out"}, {"error", "struct", "udi_error", "error"}}},
+    {"udi_tensor_to_dlpack", "status", {{"tensor", "handle", "udi_tensor", "in"}, {"out", "memory",
+            "struct DLManagedTensorVersioned", "out"}, {"error", "struct", "udi_error", "error"}}},
+    {"udi_tensor_from_dlpack", "status", {{"context", "handle", "udi_context", "in"}, {"managed", "memory",
+            "struct DLManagedTensorVersioned", "in"}, {"out", "handle", "udi_tensor", "out"}, {"error", "struct",
+            "udi_error", "error"}}},
     {"udi_tensor_free", "void", {{"tensor", "handle", "udi_tensor", "consumed"}}},
     {"udi_view_config_init", "void", {{"config", "struct", "udi_view_config", "out"}, {"struct_size", "size", "size_t",
             "in"}}},

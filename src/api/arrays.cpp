@@ -74,7 +74,7 @@ const char* dtype_text(udi_dtype dtype) {
   return "an unknown dtype";
 }
 
-at::Tensor borrow(const Context& context, const udi_array* array, const char* name) {
+at::Tensor borrow(const Context& context, const udi_array* array, const char* name, std::function<void()> release) {
   const udi_array a = read_struct(array, name, udi_array{});
   const at::ScalarType scalar = scalar_of(a.dtype, name);
   const int64_t element = int64_t(c10::elementSize(scalar));
@@ -88,8 +88,11 @@ at::Tensor borrow(const Context& context, const udi_array* array, const char* na
   check_device(context, a, name);
   const auto options = at::TensorOptions().dtype(scalar).device(a.device_type == UDI_CPU ? at::kCPU : context.device);
   const at::IntArrayRef shape(a.shape, size_t(a.ndim));
-  if (!a.strides) return at::from_blob(a.data, shape, options);
-  return at::from_blob(a.data, shape, at::IntArrayRef(a.strides, size_t(a.ndim)), options);
+  at::TensorMaker maker = at::for_blob(a.data, shape);
+  maker.options(options);
+  if (a.strides) maker.strides(at::IntArrayRef(a.strides, size_t(a.ndim)));
+  if (release) maker.deleter([release = std::move(release)](void*) { release(); });
+  return maker.make_tensor();
 }
 
 udi_array array_of(const at::Tensor& tensor) {
@@ -131,6 +134,17 @@ at::Tensor copy_of(const void* data, at::IntArrayRef shape, udi_dtype dtype) {
 
 udi_tensor* new_tensor(std::shared_ptr<Context> context, const at::Tensor& tensor) {
   return new udi_tensor{std::move(context), tensor.contiguous()};
+}
+
+udi_tensor* own(std::shared_ptr<Context> context, const udi_array& array, const char* name,
+                std::function<void()> release) {
+  const auto owned = std::make_shared<bool>(false);  // until nothing can fail any more
+  const at::Tensor tensor = borrow(*context, &array, name, [=] {
+    if (*owned) release();
+  });
+  auto* out = new udi_tensor{std::move(context), tensor};
+  *owned = true;
+  return out;
 }
 
 }  // namespace udi

@@ -1,19 +1,25 @@
 // Callers' arrays as tensors, and tensors as callers' arrays.
 #pragma once
 
+#include <functional>
+
 #include "api/context.h"
 #include "udi.h"
 
 struct udi_tensor {
   std::shared_ptr<udi::Context> context;
-  at::Tensor tensor;  // contiguous
+  at::Tensor tensor;  // contiguous, or as a caller's memory is laid out
 };
 
 namespace udi {
 
 // A view of the caller's memory, on the CPU or on the context's device; every dimension at least 1. UDI_E_INVALID, or
-// UDI_E_SHAPE for what is understood and does not fit, with the field's name behind `name`.
-at::Tensor borrow(const Context& context, const udi_array* array, const char* name);
+// UDI_E_SHAPE for what is understood and does not fit, with the field's name behind `name`. release runs with the last use.
+at::Tensor borrow(const Context& context, const udi_array* array, const char* name, std::function<void()> release = {});
+
+// The same with an owner. If this fails, release does not run.
+udi_tensor* own(std::shared_ptr<Context> context, const udi_array& array, const char* name,
+                std::function<void()> release);
 
 // The tensor's own memory; shape and strides live as long as the tensor.
 udi_array array_of(const at::Tensor& tensor);

@@ -71,4 +71,13 @@ void udi_context_clear_cancel(udi_context* context) {
   if (context) context->context->host.cancelled.store(false, std::memory_order_relaxed);
 }
 
+udi_status udi_context_set_stream(udi_context* context, void* stream, udi_error* error) {
+  return guard(context_of(context), error, [&] {
+    Context& self = *require(context, "context")->context;
+    check(self.device.is_cuda(), UDI_E_UNSUPPORTED, "the context is on the CPU, which has no streams");
+    // A stream that LibTorch did not make has its address for a number (c10/cuda/CUDAStream.cpp); 0 is the default one.
+    self.stream = c10::Stream(c10::Stream::UNSAFE, self.device, reinterpret_cast<intptr_t>(stream));
+  });
+}
+
 void udi_context_free(udi_context* context) { release(context); }

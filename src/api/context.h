@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 #include "base/host.h"
 #include "base/limits.h"
@@ -18,6 +19,7 @@ namespace udi {
 struct Context {
   Host host;
   at::Device device = at::kCPU;
+  std::optional<c10::Stream> stream;  // of the caller's, on the device; none: LibTorch's current one
   int num_threads = 0;            // 0: one a core
   FormatLimits formats;           // of weights and archives
   DecodeLimits decode;            // of images in memory

@@ -59,6 +59,7 @@ Lane::Lane(Context& context)
       thread_state_(fresh_thread_state()),
       warnings_(context.host),
       warning_guard_(&warnings_) {
+  if (context.stream) stream_.reset_stream(*context.stream);
   context.host.check_cancel();
 }
 

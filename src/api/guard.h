@@ -8,6 +8,7 @@
 
 #include "ATen/ThreadLocalState.h"
 #include "api/context.h"
+#include "c10/core/StreamGuard.h"
 #include "c10/util/Exception.h"
 
 namespace udi {
@@ -45,6 +46,7 @@ class Lane {
   FloatingPoint floating_point_;
   OpenMp open_mp_;
   at::ThreadLocalStateGuard thread_state_;
+  c10::OptionalStreamGuard stream_;
   Warnings warnings_;
   c10::WarningUtils::WarningHandlerGuard warning_guard_;
 };

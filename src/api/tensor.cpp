@@ -12,4 +12,15 @@ udi_status udi_tensor_view(const udi_tensor* tensor, udi_array* out, udi_error* 
   });
 }
 
+udi_status udi_tensor_wrap(udi_context* context, const udi_array* array, udi_release_fn release, void* user,
+                           udi_tensor** out, udi_error* error) {
+  return guard(context_of(context), error, [&] {
+    require(context, "context");
+    require(out, "out");
+    *out = own(context->context, read_struct(array, "array", udi_array{}), "array", [=] {
+      if (release) release(user);
+    });
+  });
+}
+
 void udi_tensor_free(udi_tensor* tensor) { release(tensor); }

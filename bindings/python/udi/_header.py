@@ -2,7 +2,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-FINGERPRINT = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22"
+FINGERPRINT = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9"
 VERSION = 1000
 ABI = 0
 
@@ -246,6 +246,12 @@ DOCS = {
     "udi_context_clear_cancel": (
         "Takes a cancel back, so that the context can be used again. Ignores NULL."
     ),
+    "udi_context_set_stream": (
+        "From now on the context's work on its GPU goes to this cudaStream_t, and the arrays it is given are "
+        "read in that stream's order; NULL: the default stream. The stream must outlive the context's last "
+        "handle. Results are complete when a call returns, on any stream. UDI_E_UNSUPPORTED: the context is "
+        "on the CPU."
+    ),
     "udi_context_free": (
         "Handles made from it go on working. Ignores NULL."
     ),
@@ -323,6 +329,22 @@ DOCS = {
     ),
     "udi_tensor_view": (
         "The tensor's own memory: out is valid as long as the tensor. Set out->struct_size first."
+    ),
+    "udi_tensor_wrap": (
+        "A tensor over the caller's memory, without a copy. release(user), not called if this fails, says "
+        "when the memory is free again: at udi_tensor_free, or when the last one who has it by "
+        "udi_tensor_to_dlpack lets go. release may be NULL. Nothing of libudi writes to the memory."
+    ),
+    "udi_tensor_to_dlpack": (
+        "The tensor's memory for another library, without a copy: DLPack 1. It outlives the tensor; whoever "
+        "has it last calls out's deleter, once, on any thread."
+    ),
+    "udi_tensor_from_dlpack": (
+        "Another library's memory as a tensor, without a copy: on the CPU or on the context's GPU, every size "
+        "at least 1, strides at least 0. On success managed belongs to the tensor, and its deleter runs when "
+        "nothing uses the memory any more, on that thread; after a failure it is still the caller's. Nothing "
+        "of libudi writes to the memory. UDI_E_VERSION: not DLPack 1; UDI_E_UNSUPPORTED: a dtype without a "
+        "udi_dtype; UDI_E_DEVICE: memory of another device."
     ),
     "udi_tensor_free": (
         "ends its views; ignores NULL"

@@ -31,6 +31,11 @@ pub struct udi_loader {
 pub struct udi_trainer {
     _unused: [u8; 0],
 }
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct DLManagedTensorVersioned {
+    _unused: [u8; 0],
+}
 pub type udi_status = i32;
 #[repr(C)]
 pub struct udi_error {
@@ -53,6 +58,8 @@ pub type udi_log_fn = ::std::option::Option<
         message: *const ::std::os::raw::c_char,
     ),
 >;
+pub type udi_release_fn =
+    ::std::option::Option<unsafe extern "C" fn(user: *mut ::std::os::raw::c_void)>;
 #[repr(C)]
 pub struct udi_progress {
     pub struct_size: u32,
@@ -296,6 +303,13 @@ extern "C" {
     pub fn udi_context_clear_cancel(context: *mut udi_context);
 }
 extern "C" {
+    pub fn udi_context_set_stream(
+        context: *mut udi_context,
+        stream: *mut ::std::os::raw::c_void,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
     pub fn udi_context_free(context: *mut udi_context);
 }
 extern "C" {
@@ -420,6 +434,31 @@ extern "C" {
     pub fn udi_tensor_view(
         tensor: *const udi_tensor,
         out: *mut udi_array,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_tensor_wrap(
+        context: *mut udi_context,
+        array: *const udi_array,
+        release: udi_release_fn,
+        user: *mut ::std::os::raw::c_void,
+        out: *mut *mut udi_tensor,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_tensor_to_dlpack(
+        tensor: *const udi_tensor,
+        out: *mut *mut DLManagedTensorVersioned,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_tensor_from_dlpack(
+        context: *mut udi_context,
+        managed: *mut DLManagedTensorVersioned,
+        out: *mut *mut udi_tensor,
         error: *mut udi_error,
     ) -> udi_status;
 }
@@ -629,7 +668,7 @@ pub const UDI_ATTENTION_SRS: udi_attention = 3;
 pub const UDI_ADAMW: udi_optimizer = 1;
 pub const UDI_SGD: udi_optimizer = 2;
 pub const UDI_LARS: udi_optimizer = 3;
-pub const API_FINGERPRINT: &str = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22";
+pub const API_FINGERPRINT: &str = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9";
 pub const API_VERSION: u32 = 1000;
 pub const API_ABI: u32 = 0;
 

@@ -9,10 +9,10 @@ import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
 import com.sun.jna.ptr.PointerByReference;
 
-/** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
-public interface Native extends Library {
+/** Every function, struct and constant of udi.h, as JNA maps them; the other classes are made of it. */
+interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "7c14e992b96c49389120452d33d3e67689761aa6f52607bfdb82cd9113dbdb22";
+    String API_FINGERPRINT = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -124,15 +124,15 @@ public interface Native extends Library {
             this.offsets = offsets;
         }
 
-        /** Compares with the header that this file was made from. Throws IllegalStateException. */
+        /** Compares with the header that this file was made from. Throws UnsatisfiedLinkError. */
         void checkLayout() {
             if (size() != declared) {
-                throw new IllegalStateException(getClass() + ": size is " + size() + ", must be " + declared);
+                throw new UnsatisfiedLinkError(getClass() + ": size is " + size() + ", must be " + declared);
             }
             int i = 0;
             for (String field : getFieldOrder()) {
                 if (fieldOffset(field) != offsets[i]) {
-                    throw new IllegalStateException(
+                    throw new UnsatisfiedLinkError(
                             getClass() + "." + field + ": offset is " + fieldOffset(field) + ", must be " + offsets[i]);
                 }
                 ++i;
@@ -143,6 +143,11 @@ public interface Native extends Library {
     /** One call a line, whole line, no trailing newline. May run on a worker thread, one call at a time. */
     interface LogFn extends Callback {
         void invoke(Pointer user, int level, Pointer message);
+    }
+
+    /** Runs once, when nothing uses the caller's memory any more, on whatever thread that is. */
+    interface ReleaseFn extends Callback {
+        void invoke(Pointer user);
     }
 
     /** Return 0 to go on, anything else to stop with UDI_E_CALLBACK. Runs on the calling thread. */
@@ -644,6 +649,11 @@ public interface Native extends Library {
     /** Takes a cancel back, so that the context can be used again. Ignores NULL. */
     void udi_context_clear_cancel(ContextHandle context);
 
+    /** From now on the context's work on its GPU goes to this cudaStream_t, and the arrays it is given are read in that
+     * stream's order; NULL: the default stream. The stream must outlive the context's last handle. Results are complete
+     * when a call returns, on any stream. UDI_E_UNSUPPORTED: the context is on the CPU. */
+    int udi_context_set_stream(ContextHandle context, Pointer stream, Error error);
+
     /** Handles made from it go on working. Ignores NULL. */
     void udi_context_free(ContextHandle context);
 
@@ -723,6 +733,23 @@ public interface Native extends Library {
 
     /** The tensor's own memory: out is valid as long as the tensor. Set out-&gt;struct_size first. */
     int udi_tensor_view(TensorHandle tensor, Array out, Error error);
+
+    /** A tensor over the caller's memory, without a copy. release(user), not called if this fails, says when the memory
+     * is free again: at udi_tensor_free, or when the last one who has it by udi_tensor_to_dlpack lets go. release may
+     * be NULL. Nothing of libudi writes to the memory. */
+    int udi_tensor_wrap(ContextHandle context, Array array, ReleaseFn release, Pointer user, PointerByReference out,
+            Error error);
+
+    /** The tensor's memory for another library, without a copy: DLPack 1. It outlives the tensor; whoever has it last
+     * calls out's deleter, once, on any thread. */
+    int udi_tensor_to_dlpack(TensorHandle tensor, PointerByReference out, Error error);
+
+    /** Another library's memory as a tensor, without a copy: on the CPU or on the context's GPU, every size at least 1,
+     * strides at least 0. On success managed belongs to the tensor, and its deleter runs when nothing uses the memory
+     * any more, on that thread; after a failure it is still the caller's. Nothing of libudi writes to the memory.
+     * UDI_E_VERSION: not DLPack 1; UDI_E_UNSUPPORTED: a dtype without a udi_dtype; UDI_E_DEVICE: memory of another
+     * device. */
+    int udi_tensor_from_dlpack(ContextHandle context, Pointer managed, PointerByReference out, Error error);
 
     /** ends its views; ignores NULL */
     void udi_tensor_free(TensorHandle tensor);
