@@ -1,54 +1,9 @@
-/* Memory that changes hands: DLPack in and out, a caller's buffer as a tensor, and who lets go of it when. The structs are
- * written down here from DLPack's specification, since libudi's header needs none of them. tests/bindings/python/test_torch.py
- * does the same with PyTorch on the other side. */
-#include "support.h"
-
-typedef struct {
-  void* data;
-  struct {
-    int32_t device_type, device_id;
-  } device;
-  int32_t ndim;
-  struct {
-    uint8_t code, bits;
-    uint16_t lanes;
-  } dtype;
-  int64_t *shape, *strides;
-  uint64_t byte_offset;
-} dl_tensor;
-
-struct DLManagedTensorVersioned {
-  struct {
-    uint32_t major, minor;
-  } version;
-  void* manager_ctx;
-  void (*deleter)(struct DLManagedTensorVersioned* self);
-  uint64_t flags;
-  dl_tensor dl_tensor;
-};
-typedef struct DLManagedTensorVersioned managed_tensor;
-
-enum { INT = 0, UINT = 1, FLOAT = 2, BFLOAT = 4, COMPLEX = 5 };
+/* Memory that changes hands: DLPack in and out, a caller's buffer as a tensor, and who lets go of it when.
+ * tests/bindings/python/test_dlpack.py does the same with PyTorch on the other side. */
+#include "dlpack.h"
 
 static void count_deleted(managed_tensor* self) { ++*(int*)self->manager_ctx; }
 static void count_released(void* user) { ++*(int*)user; }
-
-/* Somebody else's [count] of one dtype at data. */
-static managed_tensor managed_of(void* data, int code, int bits, int64_t* shape, int ndim, int* deleted) {
-  managed_tensor managed;
-  memset(&managed, 0, sizeof managed);
-  managed.version.major = 1;
-  managed.manager_ctx = deleted;
-  managed.deleter = count_deleted;
-  managed.dl_tensor.data = data;
-  managed.dl_tensor.device.device_type = 1;
-  managed.dl_tensor.ndim = ndim;
-  managed.dl_tensor.dtype.code = (uint8_t)code;
-  managed.dl_tensor.dtype.bits = (uint8_t)bits;
-  managed.dl_tensor.dtype.lanes = 1;
-  managed.dl_tensor.shape = shape;
-  return managed;
-}
 
 static void test_out(void** state) {
   udi_context* context = new_context();
@@ -87,8 +42,8 @@ static void test_in(void** state) {
   int64_t shape[] = {2, SIZE, SIZE, 3}, as_nchw[] = {2, 3, SIZE, SIZE};
   int64_t strides[] = {SIZE * SIZE * 3, 1, SIZE * 3, 3};
   int deleted = 0;
-  managed_tensor last = managed_of(memory, UINT, 8, shape, 4, &deleted);
-  managed_tensor first = managed_of(memory, UINT, 8, as_nchw, 4, &deleted);
+  managed_tensor last = managed_of(memory, UINT, 8, shape, 4, count_deleted, &deleted);
+  managed_tensor first = managed_of(memory, UINT, 8, as_nchw, 4, count_deleted, &deleted);
   udi_tensor *images = NULL, *permuted = NULL, *tokens = NULL, *same = NULL;
   (void)state;
   draw(0, SIZE, memory + 16);
@@ -127,7 +82,7 @@ static void test_every_dtype_goes_through(void** state) {
   int deleted = 0;
   (void)state;
   for (size_t i = 0; i < sizeof types / sizeof *types; ++i) {
-    managed_tensor in = managed_of(memory, types[i].code, types[i].bits, shape, 2, &deleted), *out = NULL;
+    managed_tensor in = managed_of(memory, types[i].code, types[i].bits, shape, 2, count_deleted, &deleted), *out = NULL;
     udi_tensor* tensor = NULL;
     assert_works(udi_tensor_from_dlpack(context, &in, &tensor, &error));
     assert_int_equal(view_of(tensor).dtype, types[i].dtype);
@@ -150,7 +105,7 @@ static void test_refused(void** state) {
   float memory[6] = {0};
   int64_t shape[] = {2, 3}, empty[] = {0, 3}, backwards[] = {-3, 1}, huge[] = {INT64_MAX, 3};
   int deleted = 0;
-  const managed_tensor good = managed_of(memory, FLOAT, 32, shape, 2, &deleted);
+  const managed_tensor good = managed_of(memory, FLOAT, 32, shape, 2, count_deleted, &deleted);
   managed_tensor bad;
   udi_tensor* out = UNTOUCHED;
   managed_tensor* managed = UNTOUCHED;

@@ -2,6 +2,7 @@
  * on its other arguments. tests/abi/rules.py sees to it that no function is missing here. */
 #include <sys/wait.h>
 
+#include "dlpack.h"
 #include "folder.h"
 
 static struct handles {
@@ -22,6 +23,7 @@ static udi_view_config view_config;
 static udi_loader_config loader_config;
 static udi_train_config train_config;
 static udi_array images;
+static managed_tensor managed;
 
 /* Crops for udi_views_from_arrays: one image, two global crops, no local ones. */
 static uint8_t crop_bytes[2 * 3 * SIZE * SIZE], sample_bytes[(SIZE / PATCH) * (SIZE / PATCH)] = {1, 1};
@@ -52,6 +54,7 @@ static int make_all(void** state) {
   loader_config.batch_size = 2;
   train_config = small_train_config();
   images = array_of(pixels, UDI_F32, 4, pixels_shape);
+  managed = managed_of(pixels, FLOAT, 32, (int64_t*)pixels_shape, 4, NULL, NULL);
   crops = array_of(crop_bytes, UDI_U8, 5, crops_shape);
   coords = array_of(coord_values, UDI_F32, 3, coords_shape);
   sample = array_of(sample_bytes, UDI_U8, 2, sample_shape);
@@ -87,6 +90,9 @@ ROW(udi_model_prepare, h->model, drawing.images, 2)
 ROW(udi_model_extract, h->model, &images, UDI_NCHW, NULL)
 ROW(udi_model_attention, h->model, &images, UDI_NCHW, NULL)
 ROW(udi_tensor_view, h->tensor)
+ROW(udi_tensor_wrap, h->context, &images, NULL, NULL)
+ROW(udi_tensor_to_dlpack, h->tensor)
+ROW(udi_tensor_from_dlpack, h->context, &managed)
 ROW(udi_views_create, h->context, &view_config, drawing.images, 2, 0, 0, 0)
 ROW(udi_views_from_arrays, h->context, &crops_config, &crops, NULL, &coords, &sample, NULL)
 ROW(udi_views_crops, h->views, 1)
@@ -113,6 +119,7 @@ static udi_status call_udi_model_config_init(const void* handles, void* out, udi
 static void free_context(void* made) { udi_context_free(made); }
 static void free_model(void* made) { udi_model_free(made); }
 static void free_tensor(void* made) { udi_tensor_free(made); }
+static void free_dlpack(void* made) { ((managed_tensor*)made)->deleter(made); }
 static void free_views(void* made) { udi_views_free(made); }
 static void free_loader(void* made) { udi_loader_free(made); }
 static void free_trainer(void* made) { udi_trainer_free(made); }
@@ -137,6 +144,9 @@ static const struct row {
     {"udi_model_extract", call_udi_model_extract, 0, free_tensor, 1},
     {"udi_model_attention", call_udi_model_attention, 0, free_tensor, 1},
     {"udi_tensor_view", call_udi_tensor_view, sizeof(udi_array), NULL, 1},
+    {"udi_tensor_wrap", call_udi_tensor_wrap, 0, free_tensor, 1},
+    {"udi_tensor_to_dlpack", call_udi_tensor_to_dlpack, 0, free_dlpack, 1},
+    {"udi_tensor_from_dlpack", call_udi_tensor_from_dlpack, 0, free_tensor, 1},
     {"udi_views_create", call_udi_views_create, 0, free_views, 1},
     {"udi_views_from_arrays", call_udi_views_from_arrays, 0, free_views, 1},
     {"udi_views_crops", call_udi_views_crops, 0, free_tensor, 1},
