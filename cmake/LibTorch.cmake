@@ -51,6 +51,7 @@ if(NOT UDI_TORCH_VERSION MATCHES "^${torch_minor}\\.")
 endif()
 message(STATUS "LibTorch ${torch_minor}: ${torch_dir}")
 set(UDI_TORCH_FOUND_DIR ${torch_dir})
+add_compile_options(-ffile-prefix-map=${torch_dir}=torch)
 
 add_library(LibTorch::c10 SHARED IMPORTED)
 set_target_properties(LibTorch::c10 PROPERTIES IMPORTED_LOCATION ${torch_dir}/lib/libc10.so)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs libudi, moves the tree, and builds and runs both examples against it, by pkg-config and by CMake:
-#   install.sh SOURCE_FOLDER BUILD_FOLDER CMAKE LIBDIR
+#   install.sh SOURCE_FOLDER BUILD_FOLDER CMAKE LIBDIR TORCH_FOLDER_IF_NAMED
 set -euo pipefail
-source=$1 build=$2 cmake=$3 libdir=$4
+source=$1 build=$2 cmake=$3 libdir=$4 torch=$5
 work=$(realpath "$(mktemp -d)")
 trap 'rm -rf "$work"' EXIT
 unset LD_LIBRARY_PATH
@@ -26,7 +26,9 @@ mv "$work/first" "$prefix"
 lib=$prefix/$libdir
 
 # What is there, and what it needs.
-for file in include/udi.h bin/udi "$libdir"/{libudi.so,udi/libudi_core.so,pkgconfig/libudi.pc,cmake/udi/udiConfig.cmake}; do
+for file in include/udi.h bin/udi "$libdir"/{libudi.so,udi/libudi_core.so,pkgconfig/libudi.pc,cmake/udi/udiConfig.cmake} \
+  share/man/man{1/udi.1,1/udi-pretrain.1,3/udi.h.3}.gz share/bash-completion/completions/udi \
+  share/zsh/site-functions/_udi share/fish/vendor_completions.d/udi.fish share/doc/libudi/LICENSE; do
   [ -f "$prefix/$file" ] || fail "$file is not installed"
 done
 [ -z "$(find "$prefix" -type l ! -name 'libudi.so*')" ] || fail "links instead of copies: $(find "$prefix" -type l)"
@@ -34,7 +36,25 @@ python3 "$source/tests/c/symbols.py" "$source" "$lib/libudi.so" "$lib/udi/libudi
 expect "run path of bin/udi" "$(dynamic RUNPATH "$prefix/bin/udi")" "\$ORIGIN/$(realpath -m --relative-to="$prefix/bin" "$lib")"
 "$prefix/bin/udi" --version
 echo "$(du -sh "$prefix" | cut -f1) installed"
-grep -rlF -e "$build" -e "$source" "$lib/pkgconfig" "$lib/cmake" && fail "these name the build"
+
+# No file says where it was built, but for the LibTorch that a user named.
+named=$(grep -raoE "($build|$source)[[:graph:]]{0,80}" "$prefix" | grep -vF "${torch:-/no/torch}" | head || true)
+[ -z "$named" ] || fail "these name the build: $named"
+
+# Symbols lie in files of their own, which gdb takes for those of the installed ones: same build-id, right checksum.
+"$cmake" --install "$build" --prefix "$work/debug" --component debug >"$work/log" 2>&1 || fail "$(cat "$work/log")"
+build_id() { readelf -n "$1" | sed -n 's/ *Build ID: //p'; }
+while read -r file; do
+  readelf -SW "$file" | grep -qE '\.(symtab|debug_line)' && fail "$file has symbols"
+done < <(find "$prefix/bin" "$lib" -type f \( -perm -u+x -o -name '*.so*' \))
+for file in bin/udi "$(realpath --relative-to="$prefix" "$lib/libudi.so")" "$libdir/udi/libudi_core.so"; do
+  debug=$work/debug/$(dirname "$file")/.debug/$(basename "$file").debug
+  readelf -SW "$debug" | grep -q '\.debug_line' || fail "$debug has no line numbers"
+  expect "build-id of $debug" "$(build_id "$debug")" "$(build_id "$prefix/$file")"
+  objcopy -O binary --only-section=.gnu_debuglink --set-section-flags .gnu_debuglink=alloc "$prefix/$file" "$work/link"
+  expect "checksum of $debug" "$(tail -c 4 "$work/link" | od -An -tx4 | tr -d ' ')" \
+    "$(python3 -c 'import sys, zlib; print("%08x" % zlib.crc32(open(sys.argv[1], "rb").read()))' "$debug")"
+done
 
 # Clients: cc with pkg-config, and CMake.
 pc() { PKG_CONFIG_PATH=$lib/pkgconfig pkg-config "$@" libudi; }

@@ -1,0 +1,55 @@
+# What installing does beyond copying. Places are relative to the prefix.
+set(prefix $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX})
+
+function(udi_objcopy)
+  execute_process(COMMAND ${UDI_OBJCOPY} ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+# Takes out the symbols of an installed file; built is the file with all of them, whose debug file it will name.
+function(udi_strip file built)
+  set(file ${prefix}/${file})
+  if(NOT built)
+    udi_objcopy(--strip-unneeded ${file})
+    return()
+  endif()
+  cmake_path(GET built FILENAME name)
+  cmake_path(REPLACE_FILENAME file ${name}.debug OUTPUT_VARIABLE debug)
+  udi_objcopy(--only-keep-debug ${built} ${debug})
+  udi_objcopy(--strip-unneeded --add-gnu-debuglink=${debug} ${file})
+  file(REMOVE ${debug})
+endfunction()
+
+# The debug file of built, where gdb looks for it: beside (folder .debug) or by build-id (lib/debug).
+function(udi_install_debug where at built)
+  cmake_path(GET built FILENAME name)
+  set(out ${prefix}/${at}/.debug/${name}.debug)
+  if(where STREQUAL "build-id")
+    execute_process(COMMAND ${UDI_READELF} -n ${built} OUTPUT_VARIABLE notes COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX MATCH "Build ID: (..)([0-9a-f]+)" notes "${notes}")
+    set(out ${prefix}/lib/debug/.build-id/${CMAKE_MATCH_1}/${CMAKE_MATCH_2}.debug)
+  endif()
+  cmake_path(GET out PARENT_PATH folder)
+  file(MAKE_DIRECTORY ${folder})
+  message(STATUS "Installing: ${out}")
+  udi_objcopy(--only-keep-debug ${built} ${out})
+endfunction()
+
+function(udi_remove_run_path file)
+  file(RPATH_REMOVE FILE ${prefix}/${file})
+endfunction()
+
+# The libraries that core needs and that neither glibc, nor the compiler, nor names has, with their licences.
+function(udi_install_bundle core at doc names)
+  list(TRANSFORM names PREPEND "^")
+  file(GET_RUNTIME_DEPENDENCIES LIBRARIES ${core} RESOLVED_DEPENDENCIES_VAR found
+       PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|util|gcc_s|stdc\\+\\+)\\.so" ${names})
+  foreach(library ${found})
+    cmake_path(GET library FILENAME name)
+    file(REAL_PATH ${library} file)
+    message(STATUS "Installing: ${prefix}/${at}/${name}")
+    file(COPY_FILE ${file} ${prefix}/${at}/${name})
+    execute_process(COMMAND dpkg-query -S */${name} OUTPUT_VARIABLE package COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX REPLACE ":.*" "" package "${package}")
+    file(COPY_FILE /usr/share/doc/${package}/copyright ${prefix}/${doc}/${package})
+  endforeach()
+endfunction()

@@ -1,0 +1,12 @@
+# Read by cpack once for each kind of package: what it is made of.
+list(GET CPACK_INSTALL_CMAKE_PROJECTS 0 built)
+if(CPACK_GENERATOR STREQUAL "DEB")
+  set(CPACK_DEB_COMPONENT_INSTALL ON)
+  set(CPACK_COMPONENTS_ALL ${CPACK_UDI_DEBIAN_PACKAGES})
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+  set(CPACK_INSTALL_CMAKE_PROJECTS ${built};udi;ALL;/)
+else()
+  set(CPACK_ARCHIVE_COMPONENT_INSTALL OFF)
+  unset(CPACK_COMPONENTS_ALL)
+  set(CPACK_INSTALL_CMAKE_PROJECTS ${built};udi;ALL;/;${built};udi;bundle;/)
+endif()
