@@ -1,13 +1,37 @@
-"""bindings/java/.../Native.java: JNA's view of udi.h. Handles are PointerTypes, structs go by reference, size_t is a long
-(libudi exists for 64-bit machines alone, which the layout check holds)."""
+"""bindings/java: Native.java, which is JNA's view of udi.h, the classes of javaclasses.py, and pom.xml with its version.
+
+Handles are PointerTypes, structs go by reference, size_t is a long (libudi exists for 64-bit machines alone, which the
+layout check holds)."""
 import re
 
+from generator import javaclasses
 from generator.description import NOTE
 from generator.names import camel, constants, markup, wrapped
 
-PATH = "bindings/java/src/main/java/org/libudi/Native.java"
+FOLDER = "bindings/java/src/main/java/org/libudi"
 SCALARS = {"int32": "int", "uint32": "int", "int64": "long", "uint64": "long", "size": "long", "float": "float",
            "double": "double", "uint8": "byte", "char": "byte"}
+
+POM = f"""<?xml version="1.0" encoding="UTF-8"?>
+<!-- {NOTE} -->
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.libudi</groupId>
+  <artifactId>libudi</artifactId>
+  <version>%s</version>
+  <properties>
+    <maven.compiler.release>17</maven.compiler.release>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>
+    <dependency>
+      <groupId>net.java.dev.jna</groupId>
+      <artifactId>jna</artifactId>
+      <version>5.13.0</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
 
 
 def comment(doc, indent):
@@ -25,8 +49,8 @@ import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
 @REFERENCES@
 
-/** Every function, struct and constant of udi.h, as JNA maps them. Use the classes above it instead. */
-public interface Native extends Library {{
+/** Every function, struct and constant of udi.h, as JNA maps them; the other classes are made of it. */
+interface Native extends Library {{
 """
 
 STRUCT = """    abstract class Struct extends Structure {
@@ -38,15 +62,15 @@ STRUCT = """    abstract class Struct extends Structure {
             this.offsets = offsets;
         }
 
-        /** Compares with the header that this file was made from. Throws IllegalStateException. */
+        /** Compares with the header that this file was made from. Throws UnsatisfiedLinkError. */
         void checkLayout() {
             if (size() != declared) {
-                throw new IllegalStateException(getClass() + ": size is " + size() + ", must be " + declared);
+                throw new UnsatisfiedLinkError(getClass() + ": size is " + size() + ", must be " + declared);
             }
             int i = 0;
             for (String field : getFieldOrder()) {
                 if (fieldOffset(field) != offsets[i]) {
-                    throw new IllegalStateException(
+                    throw new UnsatisfiedLinkError(
                             getClass() + "." + field + ": offset is " + fieldOffset(field) + ", must be " + offsets[i]);
                 }
                 ++i;
@@ -136,4 +160,5 @@ def files(api, root):
     parts += [function(found) for found in api["functions"]]
     text = "".join(parts).rstrip() + "\n}\n"
     used = sorted(set(re.findall(r"\b(\w+ByReference)\b", text)))
-    return {PATH: text.replace("@REFERENCES@", "".join(f"import com.sun.jna.ptr.{name};\n" for name in used).rstrip())}
+    text = text.replace("@REFERENCES@", "".join(f"import com.sun.jna.ptr.{name};\n" for name in used).rstrip())
+    return {f"{FOLDER}/Native.java": text, "bindings/java/pom.xml": POM % api["version"], **javaclasses.files(api, FOLDER)}
