@@ -89,7 +89,10 @@ def raw_types(api):
             + "".join(raw_function(function) for function in api["functions"])
             + "    def udi_python_guard_begin(self, guard: Any, context: Any, /) -> None: ...\n"
             + "    def udi_python_guard_end(self, guard: Any, /) -> int: ...\n"
-            + "    udi_python_log: Any\n    udi_python_progress: Any\n\nlib: _Lib\n")
+            + "    def udi_python_capsule_destructor(self) -> Any: ...\n"
+            + "    def udi_python_to_old(self, managed: Any, /) -> Any: ...\n"
+            + "    def udi_python_delete(self, managed: Any, /) -> None: ...\n"
+            + "    udi_python_log: Any\n    udi_python_progress: Any\n    udi_python_release: Any\n\nlib: _Lib\n")
 
 
 def layout(struct):

@@ -13,7 +13,7 @@
         print(trainer.step(views).loss)
     trainer.model("teacher").save("model.safetensors")
 
-Arrays are numpy's and come without a copy; torch.from_numpy and numpy.asarray lead to torch and back, also without one.
+Arrays come as numpy's, without a copy; torch tensors and all else that has __dlpack__ go in without one, on the GPU too.
 Failures are udi.Error with libudi's text. Calls release the GIL. Ctrl-C ends a running call with KeyboardInterrupt, and the
 context goes on to work; a program that installs its own SIGINT handler keeps it, and calls Context.cancel where it likes.
 """
@@ -32,6 +32,7 @@ from udi._errors import (  # noqa: E402
 from udi._header import (  # noqa: E402
     Attention, DeviceType, Dtype, Layout, LogLevel, ModelInfo, Optimizer, Progress, Role, Status, StepStats, Token)
 from udi._model import Model, extract  # noqa: E402
+from udi._tensor import Tensor  # noqa: E402
 from udi._trainer import Trainer  # noqa: E402
 from udi._udi import lib as _lib  # noqa: E402
 
@@ -40,6 +41,6 @@ __all__ = [
     "Attention", "AttentionConfig", "Cancelled", "Context", "ContextConfig", "DeviceType", "Dtype", "Error", "ExtractConfig",
     "FormatError", "Handle", "InvalidError", "IoError", "Layout", "Loader", "LoaderConfig", "LogLevel", "MemoryLimitError",
     "Model", "ModelConfig", "ModelInfo", "NonFiniteError", "NotFoundError", "Optimizer", "Progress", "Role", "ShapeError",
-    "Status", "StepStats", "Token", "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract", "run",
-    "schema", "to_bar",
+    "Status", "StepStats", "Tensor", "Token", "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract",
+    "run", "schema", "to_bar",
 ]

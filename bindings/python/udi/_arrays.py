@@ -1,4 +1,4 @@
-"""Arrays: numpy's go in and come out without a copy."""
+"""Arrays: numpy's and those of DLPack go in, numpy's come out, all without a copy."""
 from __future__ import annotations
 
 import os
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from udi._call import Argument, call
+from udi import _dlpack
+from udi._call import Argument, Handle, call
 from udi._header import DeviceType, Dtype
 from udi._udi import ffi
 
 DTYPES = {"uint8": Dtype.U8, "uint16": Dtype.U16, "int32": Dtype.I32, "int64": Dtype.I64, "float16": Dtype.F16,
           "float32": Dtype.F32, "float64": Dtype.F64}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
-Array = Any  # what numpy.asarray takes: arrays, torch tensors on the CPU, lists of numbers
+Array = Any  # a udi.Tensor, what has __dlpack__ (torch tensors, on the GPU too), what numpy.asarray takes
 Image = Any  # a path, bytes of a JPEG or PNG, a PIL image, or pixels [height, width, channels] or [height, width]
 
 
@@ -24,7 +25,14 @@ def _dtype_of(array: np.ndarray[Any, Any], what: str) -> Dtype:
     return DTYPES[array.dtype.name]
 
 
-def borrowed(value: Array, what: str) -> Argument:
+def _viewed(tensor: Any, *keep: Any) -> Argument:
+    """The udi_array of a udi_tensor."""
+    view = ffi.new("udi_array *", {"struct_size": ffi.sizeof("udi_array")})
+    call("udi_tensor_view", tensor, view)
+    return Argument(view, tensor, *keep)
+
+
+def in_numpy(value: Array, what: str) -> Argument:
     """A udi_array over value's memory; over a copy where numpy cannot see it or its strides are not whole elements."""
     array = np.asarray(value)
     dtype = _dtype_of(array, what)
@@ -35,6 +43,14 @@ def borrowed(value: Array, what: str) -> Argument:
     data = ffi.cast("void *", array.ctypes.data)
     members = [ffi.sizeof("udi_array"), dtype, DeviceType.CPU, 0, array.ndim, 0, shape, strides, data]
     return Argument(ffi.new("udi_array *", members), array, shape, strides)
+
+
+def borrowed(value: Array, what: str, lane: Any) -> Argument:
+    """A udi_array over value's memory for a call in lane: of a udi.Tensor, through DLPack, or through numpy."""
+    if isinstance(value, Handle):  # a udi.Tensor
+        return _viewed(value)
+    owner = None if isinstance(value, np.ndarray) else _dlpack.taken(value, lane)
+    return in_numpy(value, what) if owner is None else _viewed(owner[0], owner)
 
 
 class _Memory:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from udi import _dlpack
 from udi._call import Handle, ask, call, documented, new_out, text
 from udi._configs import ContextConfig
 from udi._header import DeviceType, LogLevel, Progress
@@ -87,6 +88,12 @@ class Context(Handle):
     @documented("udi_context_clear_cancel")
     def clear_cancel(self) -> None:
         ask("udi_context_clear_cancel", self)
+
+    @documented("udi_context_set_stream")
+    def set_stream(self, stream: int) -> None:
+        """stream: a cudaStream_t as a number, such as torch.cuda.current_stream().cuda_stream."""
+        call("udi_context_set_stream", self, ffi.cast("void *", stream))
+        _dlpack.streams[self._lane] = stream
 
     @documented("udi_job_run")
     def run(self, job: str, progress: Callable[[Progress], object] | None = None, **options: Any) -> dict[str, Any]:

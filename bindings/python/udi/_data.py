@@ -34,7 +34,7 @@ class Views(Handle):
                     sample_global: Array, sample_local: Array | None) -> Views:
         given = {"global": global_, "local": local, "coords": coords, "sample_global": sample_global,
                  "sample_local": sample_local}
-        arrays = [None if value is None else borrowed(value, name) for name, value in given.items()]
+        arrays = [None if value is None else borrowed(value, name, context._lane) for name, value in given.items()]
         owner = new_out("udi_views", context._lane)
         call("udi_views_from_arrays", context, config, *arrays, owner)
         return cls._of(owner, context._lane)

@@ -80,7 +80,7 @@ class Model(Handle):
     @documented("udi_model_param_set")
     def __setitem__(self, name: str, value: Array) -> None:
         """model["backbone.cls_token"] = array of float32."""
-        call("udi_model_param_set", self, name, borrowed(value, name))
+        call("udi_model_param_set", self, name, borrowed(value, name, self._lane))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -112,7 +112,7 @@ class Model(Handle):
 
     def _over(self, images: Array, layout: Layout | str, function: str, config: Config) -> np.ndarray[Any, Any]:
         owner = new_out("udi_tensor", self._lane)
-        call(function, self, borrowed(images, "images"), choice(Layout, layout), config, owner)
+        call(function, self, borrowed(images, "images", self._lane), choice(Layout, layout), config, owner)
         return adopted(owner)
 
 

@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import recipe
 import udi
-from udi._arrays import adopted, borrowed
+from udi._arrays import adopted, in_numpy
 from udi._call import call, new_out
 from udi._udi import ffi
 
@@ -21,12 +21,12 @@ def resident():
 class Memory(unittest.TestCase):
     def test_an_array_is_borrowed_as_it_lies(self):
         array = np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1)[:, :, ::2]
-        argument = borrowed(array, "x")
+        argument = in_numpy(array, "x")
         given = argument._cdata
         self.assertEqual(int(ffi.cast("uintptr_t", given.data)), array.ctypes.data)
         self.assertEqual(list(given.shape[0:3]), [4, 2, 2])
         self.assertEqual(list(given.strides[0:3]), [1, 12, 8])
-        backwards = borrowed(array[::-1], "x")
+        backwards = in_numpy(array[::-1], "x")
         self.assertEqual(min(backwards._cdata.strides[0:3]) >= 0, True)
         seen = ffi.unpack(ffi.cast("float *", backwards._cdata.data), 4)
         self.assertEqual(seen, list(array[::-1].ravel()[:4]))

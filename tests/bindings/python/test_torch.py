@@ -48,7 +48,7 @@ class Torch(unittest.TestCase):
             assert torch.from_numpy(tokens).data_ptr() == tokens.ctypes.data
             assert torch.from_dlpack(tokens).data_ptr() == tokens.ctypes.data
             batch = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-            assert int(ffi.cast("uintptr_t", borrowed(batch, "x")._cdata.data)) == batch.data_ptr()
+            assert int(ffi.cast("uintptr_t", borrowed(batch, "x", context._lane)._cdata.data)) == batch.data_ptr()
             last = batch.permute(0, 2, 3, 1)
             assert (model.extract(batch) == model.extract(last, "nhwc")).all()
             name = model.names[0]
