@@ -94,7 +94,9 @@ TEST(Checkpoint, KeepsThePreviousOne) {
   for (int64_t i = 0; i < 3; ++i) {
     save_checkpoint(trainer, {}, path);
     EXPECT_EQ(load_checkpoint(path, at::kCPU, false).trainer->steps(), i);
-    if (i > 0) EXPECT_EQ(load_checkpoint(previous_checkpoint(path), at::kCPU, false).trainer->steps(), i - 1);
+    if (i > 0) {
+      EXPECT_EQ(load_checkpoint(previous_checkpoint(path), at::kCPU, false).trainer->steps(), i - 1);
+    }
     steps(trainer, 1);
   }
   size_t files = 0;

@@ -75,7 +75,9 @@ TEST(Corners, Train) {
       EXPECT_GE(stats.valid_share, 0);
       EXPECT_EQ(std::isnan(stats.local_cls), corner.shape.locals == 0);
       EXPECT_EQ(std::isnan(stats.global_patch), corner.model.include_patch == 0);
-      if (!corner.shape.overlap || corner.shape.global_window > 4) EXPECT_EQ(stats.global_patch, 0);
+      if (!corner.shape.overlap || corner.shape.global_window > 4) {
+        EXPECT_EQ(stats.global_patch, 0);
+      }
     }
     EXPECT_TRUE(at::isfinite(trainer.student().flat).all().item<bool>());
     EXPECT_TRUE(at::isfinite(trainer.centers()).all().item<bool>());

@@ -115,7 +115,9 @@ TEST_P(Optimizers, FollowTheirFormulas) {
     EXPECT_NEAR(norms.max, max, 1e-9 * max);
     EXPECT_NEAR(norms.sum, sum, 1e-9 * sum);
     optimizer.step(now, student, grads, teacher);
-    if (step < config.freeze_last_layer_steps) EXPECT_TRUE(at::equal(student.head.weight_v, first_prototypes));
+    if (step < config.freeze_last_layer_steps) {
+      EXPECT_TRUE(at::equal(student.head.weight_v, first_prototypes));
+    }
   }
   EXPECT_FALSE(at::equal(student.head.weight_v, first_prototypes));
 

@@ -74,12 +74,16 @@ TEST_P(Chunks, DoNotShow) {
       EXPECT_NEAR(x[0].grad_norm_sum, y[0].grad_norm_sum, limit * x[0].grad_norm_sum);
       EXPECT_NEAR(x[0].feature_std, y[0].feature_std, limit);
       EXPECT_NEAR(x[0].teacher_entropy, y[0].teacher_entropy, limit * 10);
-      if (step == 0) EXPECT_LT(distance(whole.gradients().flat, single.gradients().flat), limit);
+      if (step == 0) {
+        EXPECT_LT(distance(whole.gradients().flat, single.gradients().flat), limit);
+      }
     }
     EXPECT_LT(distance(whole.student().flat, single.student().flat), limit);
     EXPECT_LT(distance(whole.teacher().flat, single.teacher().flat), limit);
     EXPECT_LT(distance(whole.centers(), single.centers()), limit);
-    if (wide) EXPECT_LT(difference(whole, single), 1e-7);
+    if (wide) {
+      EXPECT_LT(difference(whole, single), 1e-7);
+    }
   }
 }
 
@@ -277,7 +281,9 @@ TEST(DropPath, RatesGrowAndMeansStay) {
       EXPECT_NEAR((row == 0).to(at::kDouble).mean().item<double>(), rate, 0.025);  // five standard deviations
       EXPECT_NEAR(row.max().item<double>(), 1 / (1 - rate), 1e-6);
     }
-    if (block > 0) EXPECT_FALSE(at::equal(f[block][0], f[block][1]));
+    if (block > 0) {
+      EXPECT_FALSE(at::equal(f[block][0], f[block][1]));
+    }
   }
   // One image's draw is its own, whatever is drawn beside it.
   const at::Tensor alone = drop_path_factors(model, 1, 7, 12, 1, 1, 1, at::TensorOptions(at::kDouble));
