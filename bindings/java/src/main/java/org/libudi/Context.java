@@ -17,8 +17,8 @@ public final class Context extends Handle<Native.ContextHandle> {
      * is no LibTorch; {@link Status#VERSION}: another one is loaded; {@link Status#DEVICE}: no such device.
      *
      * @param config null: the defaults
-     * @param log gets the lines up to config's level; null: silence. One that refers to the context keeps it from the garbage
-     *     collector: close that one
+     * @param log gets the lines up to config's level; null: silence. One that refers to the context keeps it from the
+     *     garbage collector: close that context
      */
     public Context(ContextConfig config, Log log) {
         this(create(config == null ? new ContextConfig() : config, new Lane(log)));
