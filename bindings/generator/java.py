@@ -20,7 +20,8 @@ POM = f"""<?xml version="1.0" encoding="UTF-8"?>
   <artifactId>libudi</artifactId>
   <version>%s</version>
   <properties>
-    <maven.compiler.release>17</maven.compiler.release>
+    <maven.compiler.source>17</maven.compiler.source>
+    <maven.compiler.target>17</maven.compiler.target>
     <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
   </properties>
   <dependencies>

@@ -70,7 +70,8 @@ final class Work {
             for (long i = loader.stepsPerEpoch(); i > 0; --i) {
                 loader.next().close();
             }
-            Expect.that(lines.stream().anyMatch(line -> line.startsWith("WARN unreadable image bad/empty.jpg: ")), "a warning");
+            boolean warned = lines.stream().anyMatch(line -> line.startsWith("WARN unreadable image bad/empty.jpg: "));
+            Expect.that(warned, "the log has the name of what cannot be read");
         }
         Expect.that(config.logLevel() == LogLevel.WARN, "the caller's configuration is as it was");
 

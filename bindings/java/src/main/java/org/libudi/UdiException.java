@@ -6,7 +6,9 @@ import java.util.Arrays;
 public final class UdiException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
+    /** What kind of failure. */
     private final Status code;
+    /** errno or a CUDA error, else 0. */
     private final int nativeCode;
 
     UdiException(int code, int nativeCode, String message) {
