@@ -32,6 +32,8 @@ places = {
     "Lua: udi_raw.lua": found("bindings/lua/udi_raw.lua", r'^    \{"(udi_\w+)", "'),
     "Rust: sys.rs": found("bindings/rust/src/sys.rs", r"pub fn (udi_\w+)\("),
     "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
+    "Java: the classes": {name for path in (source / java).parent.glob("*.java")
+                          for name in found(path, r"LIB(?:\.|::)(udi_\w+)")},
     "C#: Native.cs": found("bindings/csharp/Native.cs", r"public static extern \w+ (udi_\w+)\("),
 }
 wanted = places["include/udi.h"]
