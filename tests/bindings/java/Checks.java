@@ -89,6 +89,7 @@ final class Checks {
         Expect.that(fits('a', 2000, 0) && fits('b', 2001, 0), "the same and a newer one fit");
         Expect.that(!fits('b', 2000, 0) && !fits('b', 1999, 0) && !fits('b', 2001, 1), "others do not");
         Expect.that(Udi.fingerprint().equals(Native.API_FINGERPRINT) && Udi.abi() == Native.API_ABI, "this library fits");
+        Expect.that(Udi.versionNumber() == Native.API_VERSION, "its version");
         Expect.that(Udi.buildInfo().contains('"' + Udi.version() + '"'), Udi.buildInfo());
         Expect.that(Udi.jobSchema().contains("pretrain"), Udi.jobSchema());
     }

@@ -28,6 +28,11 @@ public final class Udi {
         return LIB.udi_version_string();
     }
 
+    /** {@return the same as a number that grows: 1000000 * major + 1000 * minor + patch} */
+    public static int versionNumber() {
+        return LIB.udi_version();
+    }
+
     /** {@return the number N in libudi.so.N} */
     public static int abi() {
         return LIB.udi_abi_version();
