@@ -22,8 +22,9 @@ def found(path, pattern):
 
 exported = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
 java = "bindings/java/src/main/java/org/libudi/Native.java"
+functions = {name for _, name, _ in header.functions(text)}
 places = {
-    "include/udi.h": {name for _, name, _ in header.functions(text)},
+    "include/udi.h": functions,
     "abi/libudi.map": found("abi/libudi.map", r"^\s+(udi_\w+);"),
     "nm -D libudi.so": {line.split()[2].split("@")[0] for line in exported.splitlines() if line.split()[1] != "A"},
     "bindings/udi.api.json": {f["name"] for f in json.loads((source / "bindings/udi.api.json").read_text())["functions"]},
@@ -31,6 +32,8 @@ places = {
     "Python: _udi.pyi": found("bindings/python/udi/_udi.pyi", r"^    def (udi_(?!python_)\w+)\("),
     "Lua: udi_raw.lua": found("bindings/lua/udi_raw.lua", r'^    \{"(udi_\w+)", "'),
     "Rust: sys.rs": found("bindings/rust/src/sys.rs", r"pub fn (udi_\w+)\("),
+    "Rust: the crate": functions & {name for path in source.glob("bindings/rust/src/*.rs") if path.name != "sys.rs"
+                                    for name in found(path, r"(?:sys::|\bby )(udi_\w+)")},
     "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
     "Java: the classes": {name for path in (source / java).parent.glob("*.java")
                           for name in found(path, r"LIB(?:\.|::)(udi_\w+)")},
