@@ -1,0 +1,3 @@
+module libudi/udi
+
+go 1.19
