@@ -46,7 +46,7 @@ case $part in
   checks)
     unformatted=$(gofmt -l "$source/bindings/go" "$here/go")
     [ -z "$unformatted" ] || die "not as gofmt has it: $unformatted"
-    go vet ./...
+    GOFLAGS=-mod=mod go vet ./... # with -trimpath it looks for the folder of an earlier run
     go test -vet=off -c -o "$work/checks"
     env $strict "$work/checks" -test.v -test.run='^Test([^L]|L[^e])' # not TestLeaks, which
     env $strict "$work/checks" -test.v -test.run=Leaks               # needs a process where nothing was freed before
