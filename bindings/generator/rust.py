@@ -32,7 +32,8 @@ def bindgen(root):
                "--no-prepend-enum-name", "--size_t-is-usize", "--no-layout-tests", "--disable-header-comment",
                "--blocklist-type", "__.*", "--", "-isystem", builtin]
     environment = dict(os.environ, LIBCLANG_PATH=str(pathlib.Path(native.__file__).parent))
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    # rustfmt takes the settings of the folder it runs in, and the crate has its own.
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=root).stdout
 
 
 LAYOUT = """macro_rules! rows {
