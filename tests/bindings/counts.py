@@ -34,6 +34,8 @@ places = {
     "Rust: sys.rs": found("bindings/rust/src/sys.rs", r"pub fn (udi_\w+)\("),
     "Rust: the crate": functions & {name for path in source.glob("bindings/rust/src/*.rs") if path.name != "sys.rs"
                                     for name in found(path, r"(?:sys::|\bby )(udi_\w+)")},
+    "Go: the package": {name for path in source.glob("bindings/go/*.go")
+                        for name in found(path, r"\bC\.(udi_(?!go_)\w+)\(")},
     "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
     "Java: the classes": {name for path in (source / java).parent.glob("*.java")
                           for name in found(path, r"LIB(?:\.|::)(udi_\w+)")},
