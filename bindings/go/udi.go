@@ -22,7 +22,8 @@
 // Cancel and what only counts, too.
 //
 // Memory: what a call is given, it copies into C memory for as long as it runs, so slices are the caller's again when it
-// returns, and no pointer of Go's stays in C. A Tensor is C memory: Extract takes the one that Prepare gave without a copy.
+// returns, and no pointer of Go's stays in C. A Tensor is C memory: Extract takes the one that Prepare gave without a copy;
+// Memory is for other memory that is not Go's.
 //
 // A process whose libudi does not fit this package ends in a panic when it starts, with both versions in the text.
 package udi
