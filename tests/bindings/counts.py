@@ -39,6 +39,9 @@ places = {
     "Java: Native.java": found(java, r"^    \w+ (udi_\w+)\("),
     "Java: the classes": {name for path in (source / java).parent.glob("*.java")
                           for name in found(path, r"LIB(?:\.|::)(udi_\w+)")},
+    "C++: udi.hpp": functions & {name for path in ("include/udi.hpp", "include/udi/call.hpp")
+                                 for line in (source / path).read_text().splitlines()
+                                 for name in re.findall(r"\budi_\w+", line.partition("//")[0])},
     "C#: Native.cs": found("bindings/csharp/Native.cs", r"public static extern \w+ (udi_\w+)\("),
 }
 wanted = places["include/udi.h"]
@@ -54,7 +57,7 @@ fingerprints = {
     "bindings/udi.api.json": json.loads((source / "bindings/udi.api.json").read_text())["fingerprint"],
 }
 for path in ("bindings/lua/udi_raw.lua", "bindings/python/udi/_header.py", "bindings/rust/src/sys.rs",
-             "bindings/go/layout.go", java, "bindings/csharp/Native.cs"):
+             "bindings/go/layout.go", java, "bindings/csharp/Native.cs", "include/udi/layout.hpp"):
     fingerprints[path] = "".join(found(path, r'"([0-9a-f]{64})"'))
 bad += [f"{place}: fingerprint {value}, not {fingerprint}"
         for place, value in fingerprints.items() if value != fingerprint]
