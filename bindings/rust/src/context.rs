@@ -128,9 +128,14 @@ pub struct CancelHandle(Arc<Lane>);
 
 impl CancelHandle {
     /// Makes the running call of the context, and every later one, end with [`Status::Cancelled`](crate::Status) within
-    /// one micro-batch, until [`Context::clear_cancel`].
+    /// one micro-batch, until [`clear`](CancelHandle::clear).
     pub fn cancel(&self) {
         unsafe { sys::udi_context_cancel(self.0.raw.as_ptr()) }
+    }
+
+    /// Takes the cancel back, as [`Context::clear_cancel`] does.
+    pub fn clear(&self) {
+        unsafe { sys::udi_context_clear_cancel(self.0.raw.as_ptr()) }
     }
 }
 

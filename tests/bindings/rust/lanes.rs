@@ -102,6 +102,9 @@ fn cancelling_ends_a_call_of_hours() {
     assert_eq!(views.coords().unwrap_err().status, Status::Cancelled);
     context.clear_cancel();
     assert_eq!(views.coords().unwrap().shape(), [4, 8, 4]);
+    cancel.cancel();
+    cancel.clear();
+    assert_eq!(views.coords().unwrap().shape(), [4, 8, 4]);
 }
 
 #[test]
