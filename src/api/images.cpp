@@ -77,10 +77,10 @@ class EachImage : public WorkerPool::Task {
 
 ImageList::ImageList(const udi_image* images, int64_t count, const DecodeLimits& limits)
     : first_(reinterpret_cast<const unsigned char*>(require(images, "images"))),
-      stride_(images->struct_size),
       count_(count),
       limits_(limits) {
-  in_range("count", count, 1, int64_t(1) << 32);
+  in_range("count", count, 1, int64_t(1) << 32);  // first: an empty list may begin anywhere
+  stride_ = images->struct_size;
   for (int64_t i = 0; i < count; ++i) {
     const udi_image image = at(i);
     naming(text("images[", i, "]"), [&] {

@@ -25,7 +25,7 @@ class ImageList {
   udi_image at(int64_t i) const;
 
   const unsigned char* first_;
-  size_t stride_;  // the caller's struct_size
+  size_t stride_ = 0;  // the caller's struct_size
   int64_t count_;
   DecodeLimits limits_;
   int32_t channels_ = 0;

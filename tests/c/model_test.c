@@ -292,11 +292,25 @@ static void test_prepare_turns_images(void** state) {
   }
 }
 
+/* Languages give an empty list as a pointer that is not NULL, and nothing is there. */
+static void test_an_empty_list_is_not_looked_at(void** state) {
+  const udi_image* nowhere = (const udi_image*)(uintptr_t)8;
+  const udi_view_config config = small_view_config();
+  udi_tensor* tensor = UNTOUCHED;
+  udi_views* views = UNTOUCHED;
+  (void)state;
+  assert_fails(udi_model_prepare(have.model, nowhere, 0, &tensor, &error), UDI_E_INVALID, "count is 0");
+  assert_fails(udi_views_create(have.context, &config, nowhere, 0, 0, 0, 0, &views, &error), UDI_E_INVALID, "count is 0");
+  assert_ptr_equal(tensor, UNTOUCHED);
+  assert_ptr_equal(views, UNTOUCHED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_tokens_do_not_depend_on_the_batch),
       cmocka_unit_test(test_saved_model_gives_equal_tokens),
       cmocka_unit_test(test_files_that_cannot_be),
+      cmocka_unit_test(test_an_empty_list_is_not_looked_at),
       cmocka_unit_test(test_shapes_of_tokens),
       cmocka_unit_test(test_layouts_and_strides),
       cmocka_unit_test(test_normalised_rows),
