@@ -23,7 +23,8 @@ if(torch_libraries)
 endif()
 
 # ---- What a program needs that is built: udi::udi is a header and a library, no Torch ----------------------------------
-install(FILES include/udi.h DESTINATION ${at_include} COMPONENT ${in_development} ${by_name})
+install(FILES include/udi.h include/udi.hpp DESTINATION ${at_include} COMPONENT ${in_development} ${by_name})
+install(DIRECTORY include/udi DESTINATION ${at_include} COMPONENT ${in_development} ${by_name})
 install(EXPORT ${export} FILE udiTargets.cmake NAMESPACE udi:: DESTINATION ${at_package}
         COMPONENT ${in_development} ${by_name})
 install(FILES ${CMAKE_BINARY_DIR}/udiConfig.cmake ${CMAKE_BINARY_DIR}/udiConfigVersion.cmake DESTINATION ${at_package}

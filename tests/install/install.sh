@@ -26,7 +26,8 @@ mv "$work/first" "$prefix"
 lib=$prefix/$libdir
 
 # What is there, and what it needs.
-for file in include/udi.h bin/udi "$libdir"/{libudi.so,udi/libudi_core.so,pkgconfig/libudi.pc,cmake/udi/udiConfig.cmake} \
+for file in include/udi{.h,.hpp,/layout.hpp} bin/udi \
+  "$libdir"/{libudi.so,udi/libudi_core.so,pkgconfig/libudi.pc,cmake/udi/udiConfig.cmake} \
   share/man/man{1/udi.1,1/udi-pretrain.1,3/udi.h.3}.gz share/bash-completion/completions/udi \
   share/zsh/site-functions/_udi share/fish/vendor_completions.d/udi.fish share/doc/libudi/LICENSE; do
   [ -f "$prefix/$file" ] || fail "$file is not installed"
