@@ -1,0 +1,20 @@
+# UDI_CUDA: AUTO builds libudi_cuda.so where nvcc is found, ON demands it, OFF leaves it out. Nothing else of libudi needs
+# CUDA's toolkit.
+set(UDI_CUDA AUTO CACHE STRING "Kernels for NVIDIA GPUs: AUTO, ON or OFF")
+set(UDI_CUDA_FOUND OFF)
+if(NOT UDI_CUDA STREQUAL "OFF" AND NOT UDI_SANITIZE)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    # Machine code for A100, H100 and H200, B100 and B200; PTX for what comes after them.
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(UDI_CUDA_FOUND ON)
+  elseif(UDI_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "UDI_CUDA is ON and there is no nvcc: put it into PATH or give -DCMAKE_CUDA_COMPILER=...")
+  endif()
+endif()
+message(STATUS "libudi_cuda.so: ${UDI_CUDA_FOUND}")
