@@ -39,7 +39,7 @@ case $part in
     # Found through pkg-config, in a tree as it is installed; without one the build says so.
     mkdir -p "$work/tree/lib/pkgconfig"
     ln -s "$build"/lib/* "$work/tree/lib"
-    cp "$build/libudi.pc" "$work/tree/lib/pkgconfig"
+    cp "$build/pkgconfig/development/libudi.pc" "$work/tree/lib/pkgconfig"
     unset UDI_LIB_DIR
     export PKG_CONFIG_LIBDIR=$work/none
     fails "set UDI_LIB_DIR" cargo build --example train
