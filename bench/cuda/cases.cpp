@@ -1,0 +1,306 @@
+#include "cases.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "gelu.h"
+#include "half.h"
+#include "norm.h"
+#include "patches.h"
+#include "prototypes.h"
+#include "srs.h"
+#include "update.h"
+#include "weight_norm.h"
+
+namespace udi::cuda::bench {
+
+void stop(const char* what, const char* why) {
+  std::fprintf(stderr, "bench_cuda: %s: %s\n", what, why);
+  std::exit(1);
+}
+
+void check(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) stop(what, cudaGetErrorString(error));
+}
+
+namespace {
+
+// ---- Memory ----------------------------------------------------------------------------------------
+
+char* bytes(int64_t size) {
+  void* at = nullptr;
+  check(cudaMalloc(&at, size_t(size)), "cudaMalloc");
+  return static_cast<char*>(at);
+}
+
+// Random numbers around 0; a million of them again and again.
+void* numbers(int64_t count, Type type, double scale = 1) {
+  std::mt19937 engine(7);
+  std::normal_distribution<float> normal(0, float(scale));
+  const int64_t period = std::min<int64_t>(count, 1 << 20);
+  const int64_t each = type == Type::kFloat ? 4 : type == Type::kByte ? 1 : 2;
+  std::vector<char> host(size_t(period * each));
+  for (int64_t i = 0; i < period; ++i) {
+    const float x = normal(engine);
+    const uint32_t bits = type == Type::kFloat  ? bits_of(x)
+                          : type == Type::kHalf ? float_to_half(x)
+                          : type == Type::kByte ? engine() & 255
+                                                : float_to_bfloat16(x);
+    std::memcpy(&host[size_t(i * each)], &bits, size_t(each));
+  }
+  char* const at = bytes(count * each);
+  for (int64_t i = 0; i < count; i += period)
+    check(cudaMemcpy(at + i * each, host.data(), size_t(std::min(period, count - i) * each), cudaMemcpyHostToDevice),
+          "copy to the GPU");
+  return at;
+}
+
+float* floats(int64_t count, double scale = 1) { return static_cast<float*>(numbers(count, Type::kFloat, scale)); }
+
+template <class T>
+T* items(const std::vector<T>& host) {
+  char* const at = bytes(int64_t(host.size() * sizeof(T)));
+  check(cudaMemcpy(at, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice), "copy to the GPU");
+  return reinterpret_cast<T*>(at);
+}
+
+// ---- What is timed ----------------------------------------------------------------------------------------
+
+constexpr int64_t kDim = 384, kHidden = 1536, kPrototypes = 65536, kLocals = 10, kWeights = 44'700'000;
+
+const Kernels& kernels() { return *udi_cuda_kernels(); }
+
+std::string shape_text(std::initializer_list<int64_t> extents) {
+  std::string out;
+  for (const int64_t extent : extents) out += (out.empty() ? "" : " x ") + std::to_string(extent);
+  return out;
+}
+
+void add_norm(std::vector<Timed>& all, int64_t rows) {
+  const auto forward = [&](bool branch) {
+    NormForwardArgs args{};
+    args.rows = rows;
+    args.dim = kDim;
+    args.rows_per_image = 198;
+    args.branch_type = args.out_type = Type::kBFloat16;
+    args.epsilon = 1e-6f;
+    args.x = floats(rows * kDim);
+    args.branch = branch ? numbers(rows * kDim, Type::kBFloat16) : nullptr;
+    args.bias = numbers(kDim, Type::kBFloat16);
+    args.scale = floats(rows / 198 + 1);
+    args.x_out = floats(rows * kDim);
+    args.weight = floats(kDim);
+    args.shift = floats(kDim);
+    args.out = numbers(rows * kDim, Type::kBFloat16);
+    args.statistics = floats(rows * 2);
+    all.push_back({branch ? "branch + norm" : "norm", shape_text({rows, kDim}), norm_forward(rows, kDim, 2, branch),
+                   [args](cudaStream_t s) { return kernels().norm_forward(args, s); }});
+  };
+  forward(true);
+  forward(false);
+  NormBackwardArgs args{};
+  args.rows = rows;
+  args.dim = kDim;
+  args.rows_per_image = 198;
+  args.d_type = args.rows_type = Type::kBFloat16;
+  args.d_out = numbers(rows * kDim, Type::kBFloat16, 1e-3);
+  args.x = floats(rows * kDim);
+  args.statistics = floats(rows * 2);
+  args.weight = floats(kDim);
+  args.d_x = floats(rows * kDim, 1e-3);
+  args.d_weight = floats(kDim);
+  args.d_shift = floats(kDim);
+  args.scale = floats(rows / 198 + 1);
+  args.d_rows = numbers(rows * kDim, Type::kBFloat16);
+  args.d_bias = floats(kDim);
+  args.workspace = floats(norm_workspace(rows, kDim));
+  all.push_back({"norm + branch backward", shape_text({rows, kDim}), norm_backward(rows, kDim, 2, true),
+                 [args](cudaStream_t s) { return kernels().norm_backward(args, s); }});
+}
+
+void add_gelu(std::vector<Timed>& all, int64_t rows) {
+  const GeluForwardArgs forward{rows,
+                                int32_t(kHidden),
+                                Type::kBFloat16,
+                                numbers(rows * kHidden, Type::kBFloat16),
+                                true,
+                                numbers(kHidden, Type::kBFloat16, 1e-3),
+                                numbers(rows * kHidden, Type::kBFloat16)};
+  all.push_back({"bias + GELU", shape_text({rows, kHidden}), gelu_forward(rows, kHidden, 2, true),
+                 [forward](cudaStream_t s) { return kernels().gelu_forward(forward, s); }});
+  const GeluBackwardArgs backward{rows,
+                                  int32_t(kHidden),
+                                  Type::kBFloat16,
+                                  forward.in,
+                                  numbers(rows * kHidden, Type::kBFloat16),
+                                  floats(kHidden),
+                                  floats(gelu_workspace(rows, kHidden))};
+  all.push_back({"GELU backward", shape_text({rows, kHidden}), gelu_backward(rows, kHidden, 2),
+                 [backward](cudaStream_t s) { return kernels().gelu_backward(backward, s); }});
+}
+
+void add_patches(std::vector<Timed>& all, int64_t images, int32_t side) {
+  PatchesArgs args{};
+  args.images = images;
+  args.channels = 3;
+  args.height = args.width = side;
+  args.patch = 16;
+  args.in_type = Type::kByte;
+  args.out_type = Type::kBFloat16;
+  args.in = numbers(images * 3 * side * side, Type::kByte);
+  args.out = numbers(images * 3 * side * side, Type::kBFloat16);
+  for (int c = 0; c < 3; ++c) {
+    args.mean[c] = 0.45f;
+    args.std[c] = 0.22f;
+  }
+  all.push_back({"patches", shape_text({images, 3, side, side}), patches(images * 3 * side * side, 1, 2),
+                 [args](cudaStream_t s) { return kernels().patches(args, s); }});
+}
+
+// Student rows as in a step: cls, cls_plus and 16 samples of each global crop with a target of their own, cls and
+// cls_plus of each local crop with one of each global crop.
+void add_prototypes(std::vector<Timed>& all, int64_t batch) {
+  const int64_t own = batch * (2 + 2 + 32), locals = batch * 2 * kLocals, rows = own + locals, target_rows = rows;
+  std::vector<int32_t> begin = {0}, level;
+  std::vector<TargetShare> shares;
+  for (int64_t row = 0; row < rows; ++row) {
+    level.push_back(int32_t(row % 3));
+    shares.push_back({int32_t(row), row < own ? 1.f : 0.5f});
+    if (row >= own) shares.push_back({int32_t(row - own), 0.5f});
+    begin.push_back(int32_t(shares.size()));
+  }
+  const float* const centers = floats(3 * kPrototypes, 0.05);
+  const float* const temp = items(std::vector<float>{0.05f});
+  const void* const logits = numbers(target_rows * kPrototypes, Type::kHalf, 0.1);
+  Target* const target = items(std::vector<Target>(static_cast<size_t>(target_rows)));
+  const TargetsArgs teacher{target_rows, int32_t(kPrototypes), Type::kHalf, logits, centers, items(level), temp,
+                            target,      floats(target_rows)};
+  all.push_back({"targets", shape_text({target_rows, kPrototypes}), targets(target_rows, kPrototypes, 2),
+                 [teacher](cudaStream_t s) { return kernels().targets(teacher, s); }});
+  const CrossEntropyArgs student{rows,         int32_t(kPrototypes),
+                                 Type::kHalf,  numbers(rows * kPrototypes, Type::kHalf, 0.1),
+                                 items(begin), items(shares),
+                                 target,       logits,
+                                 centers,      temp,
+                                 0.1f,         floats(rows),
+                                 floats(rows), nullptr};
+  const int64_t shares_twice = 2 * int64_t(shares.size()) / rows;
+  all.push_back({"cross-entropy", shape_text({rows, kPrototypes}),
+                 cross_entropy(rows, target_rows, kPrototypes, 2, shares_twice),
+                 [student](cudaStream_t s) { return kernels().cross_entropy(student, s); }});
+}
+
+void add_update(std::vector<Timed>& all) {
+  std::vector<Slice> slices;
+  for (int64_t at = 0; at < kWeights; at += kSliceElements)
+    slices.push_back({at, int32_t(std::min<int64_t>(kSliceElements, kWeights - at)), 0});
+  UpdateArgs args{};
+  args.slices = int64_t(slices.size());
+  args.tensors = 1;
+  args.copy_type = Type::kBFloat16;
+  args.slice = items(slices);
+  args.first_slice = items(std::vector<int32_t>{0, int32_t(slices.size())});
+  args.info = items(std::vector<TensorInfo>{{1, 0, 1}});
+  args.schedule = items(std::vector<Schedule>{{1e-4, 0.04, 0.996, 0.05, 0}});
+  args.clip_grad = 3;
+  args.gradient_scale = 1;
+  args.beta1 = 0.9;
+  args.beta2 = 0.999;
+  args.epsilon = 1e-8f;
+  args.gradient = floats(kWeights, 1e-3);
+  args.weight = floats(kWeights, 0.02);
+  args.first = floats(kWeights, 1e-3);
+  args.second = floats(kWeights, 0);
+  args.teacher = floats(kWeights, 0.02);
+  args.weight16 = numbers(kWeights, Type::kBFloat16);
+  args.teacher16 = numbers(kWeights, Type::kBFloat16);
+  args.updates = items(std::vector<int64_t>{0});
+  args.norms = items(std::vector<double>{0, 0});
+  args.not_finite = items(std::vector<int32_t>{0});
+  args.workspace = items(std::vector<double>(slices.size()));
+  args.step = items(std::vector<TensorStep>(1));
+  all.push_back({"clip + AdamW + teacher", shape_text({kWeights}), update(kWeights),
+                 [args](cudaStream_t s) { return kernels().update(args, s); }});
+}
+
+void add_weight_norm(std::vector<Timed>& all) {
+  const WeightNormArgs forward{kPrototypes,         256,
+                               Type::kHalf,         floats(kPrototypes * 256),
+                               floats(kPrototypes), numbers(kPrototypes * 256, Type::kHalf)};
+  all.push_back({"weight norm", shape_text({kPrototypes, 256}), weight_norm(kPrototypes, 256, 2),
+                 [forward](cudaStream_t s) { return kernels().weight_norm(forward, s); }});
+  const WeightNormBackwardArgs backward{kPrototypes,        256, forward.v, forward.g, floats(kPrototypes * 256),
+                                        floats(kPrototypes)};
+  all.push_back({"weight norm backward", shape_text({kPrototypes, 256}), weight_norm_backward(kPrototypes, 256),
+                 [backward](cudaStream_t s) { return kernels().weight_norm_backward(backward, s); }});
+}
+
+void add_srs(std::vector<Timed>& all, int64_t images) {
+  const int64_t tokens = 196;
+  const auto index = [&](int64_t count) {
+    std::mt19937 engine(3);
+    std::vector<int64_t> out;
+    for (int64_t i = 0; i < count; ++i) out.push_back(engine() % tokens);
+    return items(out);
+  };
+  const int64_t queries = 16 + 9 * kLocals;  // the teacher's: bilinear
+  const SrsGatherArgs gather{images,
+                             int32_t(tokens),
+                             int32_t(queries),
+                             4,
+                             int32_t(kDim),
+                             Type::kBFloat16,
+                             numbers(images * tokens * kDim, Type::kBFloat16),
+                             index(images * queries * 4),
+                             floats(images * queries * 4),
+                             numbers(images * queries * kDim, Type::kBFloat16),
+                             floats(images * queries)};
+  all.push_back({"SRS gather", shape_text({images, queries, 4, kDim}), srs_gather(images, tokens, queries, 4, kDim, 2),
+                 [gather](cudaStream_t s) { return kernels().srs_gather(gather, s); }});
+  const SrsScatterArgs scatter{images,
+                               int32_t(tokens),
+                               16,
+                               1,
+                               int32_t(kDim),
+                               Type::kBFloat16,
+                               numbers(images * 16 * kDim, Type::kBFloat16),
+                               index(images * 16),
+                               floats(images * 16),
+                               numbers(images * tokens * kDim, Type::kBFloat16)};
+  all.push_back({"SRS scatter", shape_text({images, 16, 1, kDim}), srs_scatter(images, tokens, 16, 1, kDim, 2),
+                 [scatter](cudaStream_t s) { return kernels().srs_scatter(scatter, s); }});
+}
+
+void add_copy(std::vector<Timed>& all) {
+  const int64_t size = int64_t(1) << 30;
+  char *const from = bytes(size), *const to = bytes(size);
+  check(cudaMemset(from, 0x5a, size_t(size)), "cudaMemset");
+  all.push_back(
+      {"copy", shape_text({size}), {2 * size, 0}, [=](cudaStream_t s) {
+         const cudaError_t error = cudaMemcpyAsync(to, from, size_t(size), cudaMemcpyDeviceToDevice, s);
+         return error == cudaSuccess ? udi_cuda_status{0, "done"} : udi_cuda_status{2, cudaGetErrorString(error)};
+       }});
+}
+
+}  // namespace
+
+std::vector<Timed> all_cases(int64_t batch) {
+  std::vector<Timed> all;
+  add_copy(all);
+  add_norm(all, batch * 2 * 198);
+  add_norm(all, batch * kLocals * 38);
+  add_gelu(all, batch * 2 * 198);
+  add_gelu(all, batch * kLocals * 38);
+  add_patches(all, batch * 2, 224);
+  add_patches(all, batch * kLocals, 96);
+  add_prototypes(all, batch);
+  add_update(all);
+  add_weight_norm(all);
+  add_srs(all, batch * 2);
+  return all;
+}
+
+}  // namespace udi::cuda::bench
