@@ -80,7 +80,7 @@ void finish_views(const udi_view_config& config, Views& views) {
                                 views.coords.data(), views.sample_global.data(), views.sample_local.data());
 }
 
-void apply_colours(const Colours& colours, const udi_view_config& config, const Planes& planes) {
+void apply_colours(const Colours& colours, const udi_view_config& config, const Planes& planes, Memory* memory) {
   const bool rgb = planes.channels == 3;
   if (colours.jitter) {
     for (const Colours::Op op : colours.order) {
@@ -91,7 +91,7 @@ void apply_colours(const Colours& colours, const udi_view_config& config, const 
     }
   }
   if (colours.grayscale && rgb) to_grayscale(planes);
-  if (colours.blur) gaussian_blur(planes, colours.blur_radius);
+  if (colours.blur) gaussian_blur(planes, colours.blur_radius, memory);
   if (colours.solarize) solarize(planes);
 }
 
@@ -111,7 +111,7 @@ void ViewMaker::fill_row(const Image& image, const udi_view_config& config, uint
     const Crop& crop = plan_.crops[view];
     const Planes planes = crop_planes(views, int64_t(view), row);
     resizer_.crop(crop, crop.mirror, planes);
-    apply_colours(plan_.colours[view], config, planes);
+    apply_colours(plan_.colours[view], config, planes, &memory_);
     crop_coords(crop, image.height, image.width, views.coords.data() + (int64_t(view) * views.batch + row) * 4);
   }
   const auto copy_row = [&](const std::vector<uint8_t>& mask, std::vector<uint8_t>& to) {

@@ -8,6 +8,7 @@
 #include "data/plan.h"
 #include "data/views.h"
 #include "image/image.h"
+#include "image/memory.h"
 #include "image/resize.h"
 
 namespace udi {
@@ -31,11 +32,14 @@ class ViewMaker {
   ViewPlan plan_;
   Resizer resizer_;
   Image converted_;
+  Memory memory_;
 };
 
 // The photometric part, in place (torchvision on Pillow images). Saturation, hue and grayscale want three channels and
 // are left out for any other number; an operation whose amount is 0 in config is left out.
-void apply_colours(const Colours& colours, const udi_view_config& config, const Planes& planes);
+// memory: what is kept from call to call.
+void apply_colours(const Colours& colours, const udi_view_config& config, const Planes& planes,
+                   Memory* memory = nullptr);
 
 // Views of images in memory. samples: one a image, what its draws are keyed by. dtype is UDI_F32 if any image is.
 // pool: threads to use; nullptr: the calling one.

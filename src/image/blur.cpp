@@ -2,26 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "image/blur_boxes.h"
 #include "image/lanes.h"
+#include "image/processor.h"
 
 namespace udi {
 namespace {
 
-constexpr int kBoxes = 3;
 constexpr float kMaxRadius = 100;  // sums of a box stay below 2^16
-
-// A box that covers `whole` pixels on either side of the middle one, and a part of the next.
-struct BoxFilter {
-  int whole;
-  uint32_t inner, outer;           // weight of a covered pixel and of the next one, in units of 2^-24
-  float inner_share, outer_share;  // the same, exact
-
-  int reach() const { return whole + 1; }
-};
 
 // The boxes that, applied kBoxes times, have the Gaussian's variance (Gwosdek et al., SSVM 2011, equations 7, 11 and
 // 14), in Pillow's float32 and order of operations.
@@ -111,12 +103,13 @@ UDI_CLONES float* blur_pixels(float* from, float* to, ptrdiff_t count, ptrdiff_t
 }
 
 template <class Value>
-void blur_plane(Value* plane, size_t height, size_t width, const BoxFilter& box) {
+void blur_plane(Value* plane, size_t height, size_t width, const BoxFilter& box, Memory& memory) {
   constexpr size_t kBlock = kLanes / sizeof(Value);
   const size_t margin = (size_t(box.reach()) + 1) * kBlock;
   const size_t half = std::max(height * kBlock, width) + 2 * margin;
-  const std::unique_ptr<Value[]> memory(new Value[2 * half]());
-  Value *from = memory.get() + margin, *to = from + half;
+  uint8_t* bytes = memory.room_for(2 * half * sizeof(Value));
+  std::memset(bytes, 0, 2 * half * sizeof(Value));  // what lies beyond a margin is summed, and not used
+  Value *from = reinterpret_cast<Value*>(bytes) + margin, *to = from + half;
   for (Value* row = plane; row != plane + height * width; row += width) {
     std::copy_n(row, width, from);
     std::copy_n(blur_pixels(from, to, ptrdiff_t(width), 1, box), width, row);
@@ -131,18 +124,87 @@ void blur_plane(Value* plane, size_t height, size_t width, const BoxFilter& box)
   }
 }
 
+#if UDI_X86_KERNELS
+// Bytes of a plane where fewer than kBlurValues of them may be left.
+void widen(const uint8_t* in, ptrdiff_t count, uint16_t* out) {
+  const ptrdiff_t whole = count / kBlurValues * kBlurValues;
+  widen_avx2(in, whole, out);
+  if (whole == count) return;
+  uint8_t last[kBlurValues] = {};
+  std::memcpy(last, in + whole, size_t(count - whole));
+  widen_avx2(last, kBlurValues, out + whole);
+}
+void narrow(const uint16_t* in, ptrdiff_t count, uint8_t* out) {
+  const ptrdiff_t whole = count / kBlurValues * kBlurValues;
+  narrow_avx2(in, whole, out);
+  if (whole == count) return;
+  uint8_t last[kBlurValues];
+  narrow_avx2(in + whole, kBlurValues, last);
+  std::memcpy(out + whole, last, size_t(count - whole));
+}
+
+// As blur_plane, with values of 16 bits between the boxes. Several rows take each box in turn: a box right after the
+// one before it would wait for what that has just stored.
+void blur_plane_16(uint8_t* plane, ptrdiff_t height, ptrdiff_t width, const BoxFilter& box, Memory& memory) {
+  constexpr ptrdiff_t kRows = 8;
+  const ptrdiff_t reach = box.reach();
+  const ptrdiff_t margin = (reach + kBlurValues - 1) / kBlurValues * kBlurValues;
+  const ptrdiff_t pitch = (width + kBlurValues - 1) / kBlurValues * kBlurValues + 2 * margin;
+  const ptrdiff_t half = std::max(kRows * pitch, (height + 2 * reach) * kBlurValues);
+  uint16_t* first = reinterpret_cast<uint16_t*>(memory.room_for(2 * size_t(half) * sizeof(uint16_t)));
+  for (ptrdiff_t y = 0; y < height; y += kRows) {
+    const ptrdiff_t rows = std::min(kRows, height - y);
+    uint16_t *from = first + margin, *to = from + half;
+    for (ptrdiff_t j = 0; j < rows; ++j) widen(plane + (y + j) * width, width, from + j * pitch);
+    for (int pass = 0; pass < kBoxes; ++pass, std::swap(from, to)) {
+      for (uint16_t* row = from; row != from + rows * pitch; row += pitch) {
+        std::fill(row - reach, row, row[0]);
+        std::fill(row + width, row + width + reach, row[width - 1]);
+        blur_values_avx2(row, 1, width, box, to + (row - from));
+      }
+    }
+    for (ptrdiff_t j = 0; j < rows; ++j) narrow(from + j * pitch, width, plane + (y + j) * width);
+  }
+  for (ptrdiff_t x = 0; x < width; x += kBlurValues) {
+    const ptrdiff_t used = std::min(kBlurValues, width - x);
+    uint16_t *from = first + reach * kBlurValues, *to = from + half;
+    for (ptrdiff_t y = 0; y < height; ++y) widen(plane + y * width + x, used, from + y * kBlurValues);
+    for (int pass = 0; pass < kBoxes; ++pass, std::swap(from, to)) {
+      const uint16_t* last = from + (height - 1) * kBlurValues;
+      for (ptrdiff_t i = 1; i <= reach; ++i) {
+        std::copy_n(from, kBlurValues, from - i * kBlurValues);
+        std::copy_n(last, kBlurValues, from + (height - 1 + i) * kBlurValues);
+      }
+      blur_values_avx2(from, kBlurValues, height * kBlurValues, box, to);
+    }
+    for (ptrdiff_t y = 0; y < height; ++y) narrow(from + y * kBlurValues, used, plane + y * width + x);
+  }
+}
+#endif
+
+void blur_plane(uint8_t* plane, const Planes& planes, const BoxFilter& box, Memory& memory) {
+#if UDI_X86_KERNELS
+  if (processor() >= Processor::kAvx2 && box.whole <= kMaxWhole16) {
+    return blur_plane_16(plane, planes.height, planes.width, box, memory);
+  }
+#endif
+  blur_plane(plane, size_t(planes.height), size_t(planes.width), box, memory);
+}
+
 }  // namespace
 
-void gaussian_blur(const Planes& planes, float radius) {
+void gaussian_blur(const Planes& planes, float radius, Memory* memory) {
   check(radius >= 0 && radius <= kMaxRadius, UDI_E_INVALID, "a blur radius of ", radius, " is not in 0 to ",
         kMaxRadius);
   if (radius == 0 || planes.pixels() == 0) return;
+  Memory own;
+  if (!memory) memory = &own;
   const BoxFilter box = box_filter(radius);
   for (int c = 0; c < planes.channels; ++c) {
     if (planes.dtype == UDI_U8) {
-      blur_plane(planes.u8(c), size_t(planes.height), size_t(planes.width), box);
+      blur_plane(planes.u8(c), planes, box, *memory);
     } else {
-      blur_plane(planes.f32(c), size_t(planes.height), size_t(planes.width), box);
+      blur_plane(planes.f32(c), size_t(planes.height), size_t(planes.width), box, *memory);
     }
   }
 }

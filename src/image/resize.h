@@ -4,9 +4,11 @@
 // takes rows first, so that some of its bytes differ.)
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "image/image.h"
+#include "image/memory.h"
 
 namespace udi {
 
@@ -24,6 +26,14 @@ struct ResizeTaps {
   std::vector<int32_t> fixed;     // the same, times 2^22 and rounded
 };
 
+// The same for bytes, in the form that a kernel wants (see resize_kernels.h).
+struct PackedTaps {
+  int outputs = 0, groups = 0;
+  std::vector<int32_t> first, weights, one_output;
+};
+
+struct ResizeKernels;
+
 // Many crops of one image. Set it up once for an image, then crop; an object kept from image to image keeps its memory.
 class Resizer {
  public:
@@ -38,17 +48,18 @@ class Resizer {
   void resize_window(int height, int width, const Box& window, const Planes& out);
 
  private:
-  template <class Value>
   void run(const Box& box, bool columns_first, const Planes& out);
-  template <class Value>
-  void run_plane(const Value* columns, const Box& box, bool columns_first, const Planes& out, Value* plane);
+  void run_bytes(const Box& box, bool columns_first, const Planes& out);
+  void run_floats(const Box& box, bool columns_first, const Planes& out);
 
   int height_ = 0, width_ = 0, channels_ = 0;
   udi_dtype dtype_ = UDI_U8;
-  size_t pitch_ = 0;              // elements from one column to the next
-  std::vector<uint8_t> columns_;  // the image as [channels, width, height]: both passes then add whole vectors
+  const ResizeKernels* kernels_ = nullptr;
+  size_t pitch_ = 0;  // elements from one column (of bytes: group of columns) to the next
+  Memory columns_;    // the image as [channels, width, height]: both passes then add whole vectors
   ResizeTaps across_, down_;
-  std::vector<uint8_t> strip_, between_, rows_, turned_;  // see the functions that fill them
+  PackedTaps outer_, inner_;
+  Memory strip_, between_, rows_, turned_;  // see the functions that fill them
 };
 
 // One crop, where there is only one.
