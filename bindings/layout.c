@@ -111,7 +111,7 @@ _Static_assert(offsetof(udi_loader_config, max_file_bytes) == 40, "udi_loader_co
 _Static_assert(offsetof(udi_loader_config, max_cache_bytes) == 48, "udi_loader_config.max_cache_bytes");
 _Static_assert(offsetof(udi_loader_config, max_bad_percent) == 56, "udi_loader_config.max_bad_percent");
 _Static_assert(offsetof(udi_loader_config, cache_dir) == 64, "udi_loader_config.cache_dir");
-_Static_assert(sizeof(udi_train_config) == 208, "size of udi_train_config");
+_Static_assert(sizeof(udi_train_config) == 216, "size of udi_train_config");
 _Static_assert(offsetof(udi_train_config, struct_size) == 0, "udi_train_config.struct_size");
 _Static_assert(offsetof(udi_train_config, precision) == 4, "udi_train_config.precision");
 _Static_assert(offsetof(udi_train_config, optimizer) == 8, "udi_train_config.optimizer");
@@ -142,6 +142,16 @@ _Static_assert(offsetof(udi_train_config, beta1) == 176, "udi_train_config.beta1
 _Static_assert(offsetof(udi_train_config, beta2) == 184, "udi_train_config.beta2");
 _Static_assert(offsetof(udi_train_config, epsilon) == 192, "udi_train_config.epsilon");
 _Static_assert(offsetof(udi_train_config, sgd_momentum) == 200, "udi_train_config.sgd_momentum");
+_Static_assert(offsetof(udi_train_config, rank_reduction) == 208, "udi_train_config.rank_reduction");
+_Static_assert(offsetof(udi_train_config, reserved) == 212, "udi_train_config.reserved");
+_Static_assert(sizeof(udi_group_config) == 40, "size of udi_group_config");
+_Static_assert(offsetof(udi_group_config, struct_size) == 0, "udi_group_config.struct_size");
+_Static_assert(offsetof(udi_group_config, rank) == 4, "udi_group_config.rank");
+_Static_assert(offsetof(udi_group_config, world) == 8, "udi_group_config.world");
+_Static_assert(offsetof(udi_group_config, port) == 12, "udi_group_config.port");
+_Static_assert(offsetof(udi_group_config, timeout) == 16, "udi_group_config.timeout");
+_Static_assert(offsetof(udi_group_config, bucket_bytes) == 24, "udi_group_config.bucket_bytes");
+_Static_assert(offsetof(udi_group_config, address) == 32, "udi_group_config.address");
 _Static_assert(sizeof(udi_extract_config) == 24, "size of udi_extract_config");
 _Static_assert(offsetof(udi_extract_config, struct_size) == 0, "udi_extract_config.struct_size");
 _Static_assert(offsetof(udi_extract_config, token) == 4, "udi_extract_config.token");

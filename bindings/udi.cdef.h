@@ -6,6 +6,7 @@ typedef struct udi_tensor udi_tensor;
 typedef struct udi_views udi_views;
 typedef struct udi_loader udi_loader;
 typedef struct udi_trainer udi_trainer;
+typedef struct udi_group udi_group;
 struct DLManagedTensorVersioned;
 
 typedef int32_t udi_status;
@@ -202,7 +203,18 @@ typedef struct udi_train_config {
   double center_momentum;
   double beta1, beta2, epsilon;
   double sgd_momentum;
+  int32_t rank_reduction;
+  int32_t reserved;
 } udi_train_config;
+
+typedef struct udi_group_config {
+  uint32_t struct_size;
+  int32_t rank, world;
+  int32_t port;
+  double timeout;
+  int64_t bucket_bytes;
+  const char *address;
+} udi_group_config;
 
 typedef struct udi_extract_config {
   uint32_t struct_size;
@@ -331,10 +343,19 @@ int64_t udi_loader_position(const udi_loader *loader);
 udi_status udi_loader_seek(udi_loader *loader, int64_t position, udi_error *error);
 void udi_loader_free(udi_loader *loader);
 
+void udi_group_config_init(udi_group_config *config, size_t struct_size);
+
+udi_status udi_group_create(udi_context *context, const udi_group_config *config, udi_group **out, udi_error *error);
+int32_t udi_group_rank(const udi_group *group);
+int32_t udi_group_world(const udi_group *group);
+void udi_group_free(udi_group *group);
+
 void udi_train_config_init(udi_train_config *config, size_t struct_size);
 
 udi_status udi_trainer_create(udi_context *context, const udi_model *model, const udi_train_config *config,
         udi_trainer **out, udi_error *error);
+
+udi_status udi_trainer_join(udi_trainer *trainer, udi_group *group, udi_error *error);
 
 udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count, udi_step_stats *stats,
         udi_error *error);

@@ -60,6 +60,7 @@ typedef struct udi_tensor udi_tensor;   /* an array that libudi owns: results */
 typedef struct udi_views udi_views;     /* the crops of a batch of images and their sample maps */
 typedef struct udi_loader udi_loader;   /* an image set on disk, turned into views by worker threads */
 typedef struct udi_trainer udi_trainer; /* student, teacher, centers, optimizer, schedules */
+typedef struct udi_group udi_group;     /* the processes of a distributed run, this one among them */
 struct DLManagedTensorVersioned;        /* of DLPack's dlpack.h, which nothing here needs */
 
 typedef int32_t udi_status;
@@ -68,7 +69,7 @@ enum {
   UDI_E_INVALID = 1,     /* an argument is NULL, out of range or contradicts another */
   UDI_E_SHAPE = 2,       /* an array has another shape or dtype than the call needs */
   UDI_E_NOT_FOUND = 3,   /* a file, a tensor, a library or a name is not there */
-  UDI_E_IO = 4,          /* reading or writing failed; native_code is errno */
+  UDI_E_IO = 4,          /* reading or writing failed, native_code is errno; or a rank of a group is gone, or late */
   UDI_E_FORMAT = 5,      /* bytes are not what they claim to be */
   UDI_E_VERSION = 6,     /* another version of a struct, a file format or LibTorch */
   UDI_E_MEMORY = 7,      /* memory ran out, or a limit on it was met */
@@ -168,7 +169,7 @@ typedef struct udi_image {
 typedef struct udi_context_config {
   uint32_t struct_size;
   udi_device_type device_type; /* UDI_CPU; UDI_CUDA asked for and not there is an error */
-  int32_t device_index;    /* 0 for UDI_CPU */
+  int32_t device_index;    /* 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0 */
   int32_t num_threads;     /* to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
   int32_t deterministic;   /* 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on
                             * one machine; slower for small batches. 0: they are the same up to rounding */
@@ -239,7 +240,8 @@ typedef struct udi_loader_config {
   int32_t batch_size;      /* images, 1 to 2^20, and no more than the set has */
   int32_t workers;         /* threads, 0 to 1024; 0: one a core. The views do not depend on it */
   int32_t channels;        /* of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays */
-  int32_t rank, world;     /* this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
+  int32_t rank, world;     /* this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of
+                            * all ranks together are those of one process with world times batch_size, no image twice */
   uint64_t seed;           /* of order and augmentation */
   uint64_t max_pixels;     /* of one image, 1 to 2^40; larger ones count as bad */
   uint64_t max_file_bytes; /* of one image file, 1 to 2^40 */
@@ -257,7 +259,8 @@ typedef struct udi_train_config {
   int32_t target_blend;    /* 0: logits (official); 1: probabilities (paper) */
   int32_t loss_reduction;  /* 0: mean of the levels (official); 1: their sum (paper) */
   int32_t micro_batch;     /* images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only */
-  int32_t rank, world;     /* 0 of 1 */
+  int32_t rank, world;     /* rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+                            * udi_trainer_join, whose group must be so */
   int64_t total_steps;     /* where the schedules end, at least 1; steps beyond have their last values */
   int64_t steps_per_epoch; /* at least 1; the teacher temperature moves once an epoch */
   int64_t warmup_steps;    /* linear, of lr; 0: none */
@@ -273,7 +276,23 @@ typedef struct udi_train_config {
   double center_momentum;       /* 0 to 1 */
   double beta1, beta2, epsilon; /* AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1 */
   double sgd_momentum;          /* SGD and LARS: 0 to 0.999999 */
+  int32_t rank_reduction;       /* of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks,
+                                 * as one rank with all their images; 1: the mean of the ranks' means (official) */
+  int32_t reserved;             /* 0 */
 } udi_train_config;
+
+/* Where the ranks of a distributed run meet. */
+typedef struct udi_group_config {
+  uint32_t struct_size;
+  int32_t rank, world;  /* rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says */
+  int32_t port;         /* of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT,
+                         * else one that follows from the launcher's job, else 29500 */
+  double timeout;       /* seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later
+                         * point where they meet */
+  int64_t bucket_bytes; /* gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding */
+  const char *address;  /* of rank 0's machine: a host's name or an IP address. NULL: MASTER_ADDR, else the launcher's, else
+                         * 127.0.0.1. Borrowed for the call */
+} udi_group_config;
 
 typedef struct udi_extract_config {
   uint32_t struct_size;
@@ -297,7 +316,7 @@ typedef struct udi_step_stats {
   uint32_t struct_size;
   int32_t reserved;
   int64_t step; /* of this step, from 0 */
-  double loss; /* this and its parts in nats */
+  double loss; /* this and its parts in nats; with a group everything here is of all ranks */
   double global_cls, global_cls_plus, global_patch, local_cls, local_cls_plus; /* NaN where the model has none */
   double lr, weight_decay, momentum_teacher, teacher_temp; /* of this step */
   double grad_norm_max, grad_norm_sum; /* of the tensors' gradients, L2, before clipping */
@@ -500,6 +519,24 @@ UDI_API int64_t udi_loader_position(const udi_loader *loader);
 UDI_API UDI_CHECK udi_status udi_loader_seek(udi_loader *loader, int64_t position, udi_error *error);
 UDI_API void udi_loader_free(udi_loader *loader); /* waits for its threads; ignores NULL */
 
+/* ---- Group: the processes of a distributed run --------------------------------------------------------------------- */
+
+/* Everything as the launcher's environment says; a timeout of 600 s. Ignores NULL. */
+UDI_API void udi_group_config_init(udi_group_config *config, size_t struct_size);
+
+/* Meets the other ranks: every process calls it, and it returns when all have come. config NULL: the defaults. The
+ * environment is torchrun's (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), Open MPI's (OMPI_COMM_WORLD_RANK, ...)
+ * or srun's (SLURM_PROCID, ...), in this order; what config says comes before it, and without any the group is this process
+ * alone, which opens no connection. Until it is freed, a group of more keeps threads of its own and one connection a rank;
+ * rank 0 listens on the port. They are not encrypted: use a network that is trusted. UDI_E_INVALID: also variables or ranks
+ * that contradict each other; UDI_E_IO: the port is taken, or a rank has not come within the timeout (the message names it);
+ * UDI_E_UNSUPPORTED: more than one rank in a context on a GPU. */
+UDI_API UDI_CHECK udi_status udi_group_create(udi_context *context, const udi_group_config *config, udi_group **out,
+                                              udi_error *error);
+UDI_API int32_t udi_group_rank(const udi_group *group);  /* 0 to world - 1; 0 for NULL */
+UDI_API int32_t udi_group_world(const udi_group *group); /* the number of ranks; 0 for NULL */
+UDI_API void udi_group_free(udi_group *group); /* ends its threads once no trainer uses it; ignores NULL */
+
 /* ---- Trainer ----------------------------------------------------------------------------------------------------- */
 
 /* The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for 256 images a step.
@@ -511,10 +548,19 @@ UDI_API void udi_train_config_init(udi_train_config *config, size_t struct_size)
 UDI_API UDI_CHECK udi_status udi_trainer_create(udi_context *context, const udi_model *model,
                                                 const udi_train_config *config, udi_trainer **out, udi_error *error);
 
+/* Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, each with a trainer of
+ * the same configuration; all become what rank 0's is, weights, optimizer, centers and steps. So a run goes on from a
+ * checkpoint on any number of ranks: rank 0 loads it, the others create. UDI_E_INVALID: the ranks' configurations differ
+ * (the message says in what), or rank and world in the trainer's are another group's; UDI_E_IO: a rank is gone. */
+UDI_API UDI_CHECK udi_status udi_trainer_join(udi_trainer *trainer, udi_group *group, udi_error *error);
+
 /* One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
  * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they are of
  * the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the model or each
- * other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved. */
+ * other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved.
+ * In a group every rank calls it, with equally many views; the step is over the images of all, and leaves the same trainer
+ * on every rank. If it fails on one rank it fails on all, with that rank's status and a message that names it; UDI_E_IO: a
+ * rank is gone, or has not come within the timeout. */
 UDI_API UDI_CHECK udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count,
                                               udi_step_stats *stats, udi_error *error);
 
@@ -526,11 +572,13 @@ UDI_API UDI_CHECK udi_status udi_trainer_model(const udi_trainer *trainer, udi_r
                                                udi_error *error);
 
 /* Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A file that
- * was there becomes path + ".prev", and the one of that name goes. */
+ * was there becomes path + ".prev", and the one of that name goes. In a group one rank is enough: all would write the same.
+ */
 UDI_API UDI_CHECK udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path,
                                               udi_error *error);
 
-/* The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position.
+/* The trainer as it was saved, to the bit on the same device, and in no group; loader, if not NULL, is set to its saved
+ * position.
  * UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. UDI_E_NOT_FOUND: also a file
  * without the position that a loader wants. Where path is gone or damaged and path + ".prev" is there, the message says
  * so: load that one to go on from the checkpoint before. */
@@ -545,7 +593,9 @@ UDI_API const char *udi_job_schema(void);
 
 /* Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown or misfit ones are
  * UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not NULL, gets a JSON object: free
- * it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what the files and calls behind the job give. */
+ * it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what the files and calls behind the job give.
+ * pretrain, extract and knn are done by all processes of a launcher together (udi_group_create; option world 1: by this one
+ * alone): rank 0 logs, calls progress, writes the files and has the result, which is an empty object elsewhere. */
 UDI_API UDI_CHECK udi_status udi_job_run(udi_context *context, const char *name, const char *config_json,
                                          udi_progress_fn progress, void *user, char **out_result, udi_error *error);
 

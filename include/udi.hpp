@@ -58,6 +58,7 @@ using ContextConfig = Config<udi_context_config, udi_context_config_init>;
 using ViewConfig = Config<udi_view_config, udi_view_config_init>;
 using LoaderConfig = Config<udi_loader_config, udi_loader_config_init>;
 using TrainConfig = Config<udi_train_config, udi_train_config_init>;
+using GroupConfig = Config<udi_group_config, udi_group_config_init>;
 using ExtractConfig = Config<udi_extract_config, udi_extract_config_init>;
 using AttentionConfig = Config<udi_attention_config, udi_attention_config_init>;
 
@@ -324,6 +325,18 @@ class Loader : public detail::Handle<udi_loader, udi_loader_free> {
   void seek(int64_t position) { detail::call(lane(), udi_loader_seek, get(), position); }
 };
 
+// ---- Group ----------------------------------------------------------------------------------------------------------
+
+// The processes of a distributed run: by default those that the launcher started.
+class Group : public detail::Handle<udi_group, udi_group_free> {
+ public:
+  explicit Group(const Context& context, const udi_group_config& config = GroupConfig())
+      : Handle(made(context.lane(), udi_group_create, context.get(), &config)) {}
+
+  int32_t rank() const noexcept { return udi_group_rank(get()); }
+  int32_t world() const noexcept { return udi_group_world(get()); }
+};
+
 // ---- Trainer --------------------------------------------------------------------------------------------------------
 
 // Student, teacher, centers, optimizer, schedules.
@@ -341,6 +354,9 @@ class Trainer : public detail::Handle<udi_trainer, udi_trainer_free> {
     return Trainer(
         made(context.lane(), udi_trainer_load, context.get(), detail::chars(path), loader ? loader->get() : nullptr));
   }
+
+  // Steps from now on are over the group's ranks; every rank's trainer becomes what rank 0's is.
+  void join(const Group& group) { detail::call(lane(), udi_trainer_join, get(), group.get()); }
 
   // One optimisation step over the images of all views.
   udi_step_stats step(const Views& views) { return step(span<const Views>(&views, 1)); }

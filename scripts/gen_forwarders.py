@@ -20,7 +20,7 @@ import header as text_of_header  # noqa: E402
 OWN = {"udi_version", "udi_version_string", "udi_abi_version", "udi_api_fingerprint", "udi_build_info",
        "udi_status_name", "udi_job_schema",
        "udi_context_config_init", "udi_model_config_init", "udi_view_config_init", "udi_loader_config_init",
-       "udi_train_config_init", "udi_extract_config_init", "udi_attention_config_init"}
+       "udi_group_config_init", "udi_train_config_init", "udi_extract_config_init", "udi_attention_config_init"}
 
 NOTE = "/* Generated from include/udi.h by scripts/gen_forwarders.py. */\n"
 

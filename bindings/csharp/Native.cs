@@ -77,6 +77,18 @@ namespace Udi
         }
     }
 
+    /// <summary>the processes of a distributed run, this one among them</summary>
+    public sealed class GroupHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        public GroupHandle() : base(true) { }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.udi_group_free(handle);
+            return true;
+        }
+    }
+
     /// <summary>One call a line, whole line, no trailing newline. May run on a worker thread, one call at a
     /// time.</summary>
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
@@ -169,7 +181,7 @@ namespace Udi
         public uint struct_size;
         /// <summary>UDI_CPU; UDI_CUDA asked for and not there is an error</summary>
         public int device_type;
-        /// <summary>0 for UDI_CPU</summary>
+        /// <summary>0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0</summary>
         public int device_index;
         /// <summary>to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core</summary>
         public int num_threads;
@@ -308,9 +320,11 @@ namespace Udi
         public int workers;
         /// <summary>of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays</summary>
         public int channels;
-        /// <summary>this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20</summary>
+        /// <summary>this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all
+        /// ranks together are those of one process with world times batch_size, no image twice</summary>
         public int rank;
-        /// <summary>this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20</summary>
+        /// <summary>this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all
+        /// ranks together are those of one process with world times batch_size, no image twice</summary>
         public int world;
         /// <summary>of order and augmentation</summary>
         public ulong seed;
@@ -341,9 +355,11 @@ namespace Udi
         public int loss_reduction;
         /// <summary>images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only</summary>
         public int micro_batch;
-        /// <summary>0 of 1</summary>
+        /// <summary>rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+        /// udi_trainer_join, whose group must be so</summary>
         public int rank;
-        /// <summary>0 of 1</summary>
+        /// <summary>rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+        /// udi_trainer_join, whose group must be so</summary>
         public int world;
         /// <summary>where the schedules end, at least 1; steps beyond have their last values</summary>
         public long total_steps;
@@ -389,6 +405,33 @@ namespace Udi
         public double epsilon;
         /// <summary>SGD and LARS: 0 to 0.999999</summary>
         public double sgd_momentum;
+        /// <summary>of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as one rank
+        /// with all their images; 1: the mean of the ranks' means (official)</summary>
+        public int rank_reduction;
+        /// <summary>0</summary>
+        public int reserved;
+    }
+
+    /// <summary>Where the ranks of a distributed run meet.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public unsafe struct GroupConfig
+    {
+        public uint struct_size;
+        /// <summary>rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says</summary>
+        public int rank;
+        /// <summary>rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says</summary>
+        public int world;
+        /// <summary>of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT,
+        /// else one that follows from the launcher's job, else 29500</summary>
+        public int port;
+        /// <summary>seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later point
+        /// where they meet</summary>
+        public double timeout;
+        /// <summary>gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding</summary>
+        public long bucket_bytes;
+        /// <summary>of rank 0's machine: a host's name or an IP address. NULL: MASTER_ADDR, else the launcher's, else
+        /// 127.0.0.1. Borrowed for the call</summary>
+        public IntPtr address;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -425,7 +468,7 @@ namespace Udi
         public int reserved;
         /// <summary>of this step, from 0</summary>
         public long step;
-        /// <summary>this and its parts in nats</summary>
+        /// <summary>this and its parts in nats; with a group everything here is of all ranks</summary>
         public double loss;
         /// <summary>NaN where the model has none</summary>
         public double global_cls;
@@ -624,7 +667,7 @@ namespace Udi
             }
             {
                 TrainConfig value;
-                Expect("TrainConfig", sizeof(TrainConfig), 208);
+                Expect("TrainConfig", sizeof(TrainConfig), 216);
                 Expect("TrainConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("TrainConfig.precision", (byte*)&value.precision - (byte*)&value, 4);
                 Expect("TrainConfig.optimizer", (byte*)&value.optimizer - (byte*)&value, 8);
@@ -657,6 +700,19 @@ namespace Udi
                 Expect("TrainConfig.beta2", (byte*)&value.beta2 - (byte*)&value, 184);
                 Expect("TrainConfig.epsilon", (byte*)&value.epsilon - (byte*)&value, 192);
                 Expect("TrainConfig.sgd_momentum", (byte*)&value.sgd_momentum - (byte*)&value, 200);
+                Expect("TrainConfig.rank_reduction", (byte*)&value.rank_reduction - (byte*)&value, 208);
+                Expect("TrainConfig.reserved", (byte*)&value.reserved - (byte*)&value, 212);
+            }
+            {
+                GroupConfig value;
+                Expect("GroupConfig", sizeof(GroupConfig), 40);
+                Expect("GroupConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
+                Expect("GroupConfig.rank", (byte*)&value.rank - (byte*)&value, 4);
+                Expect("GroupConfig.world", (byte*)&value.world - (byte*)&value, 8);
+                Expect("GroupConfig.port", (byte*)&value.port - (byte*)&value, 12);
+                Expect("GroupConfig.timeout", (byte*)&value.timeout - (byte*)&value, 16);
+                Expect("GroupConfig.bucket_bytes", (byte*)&value.bucket_bytes - (byte*)&value, 24);
+                Expect("GroupConfig.address", (byte*)&value.address - (byte*)&value, 32);
             }
             {
                 ExtractConfig value;
@@ -723,7 +779,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9", 1000, 0);
+            "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9", 1000, 0);
 
         static Native()
         {
@@ -1040,6 +1096,34 @@ namespace Udi
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern void udi_loader_free(IntPtr loader);
 
+        /// <summary>Everything as the launcher's environment says; a timeout of 600 s. Ignores NULL.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern void udi_group_config_init(GroupConfig* config, UIntPtr struct_size);
+
+        /// <summary>Meets the other ranks: every process calls it, and it returns when all have come. config NULL: the
+        /// defaults. The environment is torchrun's (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), Open MPI's
+        /// (OMPI_COMM_WORLD_RANK, ...) or srun's (SLURM_PROCID, ...), in this order; what config says comes before it,
+        /// and without any the group is this process alone, which opens no connection. Until it is freed, a group of
+        /// more keeps threads of its own and one connection a rank; rank 0 listens on the port. They are not encrypted:
+        /// use a network that is trusted. UDI_E_INVALID: also variables or ranks that contradict each other; UDI_E_IO:
+        /// the port is taken, or a rank has not come within the timeout (the message names it); UDI_E_UNSUPPORTED: more
+        /// than one rank in a context on a GPU.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_group_create(ContextHandle context, GroupConfig* config, out GroupHandle @out,
+                Error* error);
+
+        /// <summary>0 to world - 1; 0 for NULL</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_group_rank(GroupHandle group);
+
+        /// <summary>the number of ranks; 0 for NULL</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_group_world(GroupHandle group);
+
+        /// <summary>ends its threads once no trainer uses it; ignores NULL</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern void udi_group_free(IntPtr group);
+
         /// <summary>The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for
         /// 256 images a step. For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and
         /// freeze_last_layer_steps. Ignores NULL.</summary>
@@ -1052,11 +1136,22 @@ namespace Udi
         public static extern int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig* config,
                 out TrainerHandle @out, Error* error);
 
+        /// <summary>Steps from now on are over the ranks of group, which is of the same context. Every rank calls it,
+        /// each with a trainer of the same configuration; all become what rank 0's is, weights, optimizer, centers and
+        /// steps. So a run goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create.
+        /// UDI_E_INVALID: the ranks' configurations differ (the message says in what), or rank and world in the
+        /// trainer's are another group's; UDI_E_IO: a rank is gone.</summary>
+        [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int udi_trainer_join(TrainerHandle trainer, GroupHandle group, Error* error);
+
         /// <summary>One optimisation step over all images of views[0..count): teacher, targets, student, loss,
         /// gradients, per-tensor clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch
         /// of all their images; they are of the trainer's context and agree in local_crops. stats may be NULL.
         /// UDI_E_SHAPE: views that do not fit the model or each other; UDI_E_NONFINITE: the loss or a gradient is not
-        /// finite. After a failure nothing has moved.</summary>
+        /// finite. After a failure nothing has moved. In a group every rank calls it, with equally many views; the step
+        /// is over the images of all, and leaves the same trainer on every rank. If it fails on one rank it fails on
+        /// all, with that rank's status and a message that names it; UDI_E_IO: a rank is gone, or has not come within
+        /// the timeout.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_step(TrainerHandle trainer, IntPtr[] views, long count, StepStats* stats,
                 Error* error);
@@ -1070,15 +1165,17 @@ namespace Udi
         public static extern int udi_trainer_model(TrainerHandle trainer, int role, out ModelHandle @out, Error* error);
 
         /// <summary>Everything that is needed to go on, in one safetensors file. loader: its position goes along; may
-        /// be NULL. A file that was there becomes path + ".prev", and the one of that name goes.</summary>
+        /// be NULL. A file that was there becomes path + ".prev", and the one of that name goes. In a group one rank is
+        /// enough: all would write the same.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, Error* error);
 
-        /// <summary>The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its
-        /// saved position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi.
-        /// UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged and
-        /// path + ".prev" is there, the message says so: load that one to go on from the checkpoint before.</summary>
+        /// <summary>The trainer as it was saved, to the bit on the same device, and in no group; loader, if not NULL,
+        /// is set to its saved position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer
+        /// libudi. UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged
+        /// and path + ".prev" is there, the message says so: load that one to go on from the checkpoint
+        /// before.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_load(ContextHandle context,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, LoaderHandle loader, out TrainerHandle @out,
@@ -1095,7 +1192,9 @@ namespace Udi
         /// <summary>Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown
         /// or misfit ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not
         /// NULL, gets a JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what
-        /// the files and calls behind the job give.</summary>
+        /// the files and calls behind the job give. pretrain, extract and knn are done by all processes of a launcher
+        /// together (udi_group_create; option world 1: by this one alone): rank 0 logs, calls progress, writes the
+        /// files and has the result, which is an empty object elsewhere.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_job_run(ContextHandle context, [MarshalAs(UnmanagedType.LPUTF8Str)] string name,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string config_json, ProgressFn progress, IntPtr user,

@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9"
+	apiFingerprint = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9"
 	apiVersion     = 1000
 	apiABI         = 0
 )
@@ -125,7 +125,7 @@ func layout() []layoutRow {
 		{"udi_loader_config.max_cache_bytes", unsafe.Offsetof(C.udi_loader_config{}.max_cache_bytes), 48},
 		{"udi_loader_config.max_bad_percent", unsafe.Offsetof(C.udi_loader_config{}.max_bad_percent), 56},
 		{"udi_loader_config.cache_dir", unsafe.Offsetof(C.udi_loader_config{}.cache_dir), 64},
-		{"udi_train_config", unsafe.Sizeof(C.udi_train_config{}), 208},
+		{"udi_train_config", unsafe.Sizeof(C.udi_train_config{}), 216},
 		{"udi_train_config.struct_size", unsafe.Offsetof(C.udi_train_config{}.struct_size), 0},
 		{"udi_train_config.precision", unsafe.Offsetof(C.udi_train_config{}.precision), 4},
 		{"udi_train_config.optimizer", unsafe.Offsetof(C.udi_train_config{}.optimizer), 8},
@@ -156,6 +156,16 @@ func layout() []layoutRow {
 		{"udi_train_config.beta2", unsafe.Offsetof(C.udi_train_config{}.beta2), 184},
 		{"udi_train_config.epsilon", unsafe.Offsetof(C.udi_train_config{}.epsilon), 192},
 		{"udi_train_config.sgd_momentum", unsafe.Offsetof(C.udi_train_config{}.sgd_momentum), 200},
+		{"udi_train_config.rank_reduction", unsafe.Offsetof(C.udi_train_config{}.rank_reduction), 208},
+		{"udi_train_config.reserved", unsafe.Offsetof(C.udi_train_config{}.reserved), 212},
+		{"udi_group_config", unsafe.Sizeof(C.udi_group_config{}), 40},
+		{"udi_group_config.struct_size", unsafe.Offsetof(C.udi_group_config{}.struct_size), 0},
+		{"udi_group_config.rank", unsafe.Offsetof(C.udi_group_config{}.rank), 4},
+		{"udi_group_config.world", unsafe.Offsetof(C.udi_group_config{}.world), 8},
+		{"udi_group_config.port", unsafe.Offsetof(C.udi_group_config{}.port), 12},
+		{"udi_group_config.timeout", unsafe.Offsetof(C.udi_group_config{}.timeout), 16},
+		{"udi_group_config.bucket_bytes", unsafe.Offsetof(C.udi_group_config{}.bucket_bytes), 24},
+		{"udi_group_config.address", unsafe.Offsetof(C.udi_group_config{}.address), 32},
 		{"udi_extract_config", unsafe.Sizeof(C.udi_extract_config{}), 24},
 		{"udi_extract_config.struct_size", unsafe.Offsetof(C.udi_extract_config{}.struct_size), 0},
 		{"udi_extract_config.token", unsafe.Offsetof(C.udi_extract_config{}.token), 4},

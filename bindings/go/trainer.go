@@ -44,6 +44,15 @@ func (c *call) trainer(from *handle, f func(out **C.udi_trainer) C.udi_status) (
 
 func (t *Trainer) in(c *call) *C.udi_trainer { return (*C.udi_trainer)(c.in(t.handle)) }
 
+// Join makes steps from now on be over the group's ranks. Every rank calls it, each with a trainer of the same
+// configuration; all become what rank 0's is.
+func (t *Trainer) Join(group *Group) error {
+	c := new(call)
+	defer c.end()
+	self, ranks := t.in(c), group.in(c)
+	return c.run(context.Background(), func() C.udi_status { return C.udi_trainer_join(self, ranks, &c.detail) })
+}
+
 // Step is one optimisation step over all images of all views, which count as one batch. After a failure, as when ctx is
 // done, nothing has moved, and the step can be taken again. ErrNonFinite: the loss or a gradient is not finite.
 func (t *Trainer) Step(ctx context.Context, views ...*Views) (StepStats, error) {

@@ -19,7 +19,7 @@ const (
 	ErrShape Code = 2
 	// a file, a tensor, a library or a name is not there
 	ErrNotFound Code = 3
-	// reading or writing failed; native_code is errno
+	// reading or writing failed, native_code is errno; or a rank of a group is gone, or late
 	ErrIO Code = 4
 	// bytes are not what they claim to be
 	ErrFormat Code = 5
@@ -140,7 +140,7 @@ const (
 type ContextConfig struct {
 	// CPU; CUDA asked for and not there is an error
 	DeviceType DeviceType
-	// 0 for CPU
+	// 0 for CPU; of CUDA -1 is the launcher's local rank (udi_group_create), else 0
 	DeviceIndex int32
 	// to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core
 	NumThreads int32
@@ -422,7 +422,8 @@ type LoaderConfig struct {
 	Workers int32
 	// of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays
 	Channels int32
-	// this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+	// this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks together are
+	// those of one process with world times BatchSize, no image twice
 	Rank, World int32
 	// of order and augmentation
 	Seed uint64
@@ -492,7 +493,8 @@ type TrainConfig struct {
 	LossReduction int32
 	// images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only
 	MicroBatch int32
-	// 0 of 1
+	// rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs udi_trainer_join, whose group
+	// must be so
 	Rank, World int32
 	// where the schedules end, at least 1; steps beyond have their last values
 	TotalSteps int64
@@ -524,6 +526,9 @@ type TrainConfig struct {
 	Beta1, Beta2, Epsilon float64
 	// SGD and LARS: 0 to 0.999999
 	SGDMomentum float64
+	// of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as one rank with all their
+	// images; 1: the mean of the ranks' means (official)
+	RankReduction int32
 }
 
 func (to *TrainConfig) fill(from *C.udi_train_config) *TrainConfig {
@@ -556,6 +561,7 @@ func (to *TrainConfig) fill(from *C.udi_train_config) *TrainConfig {
 	to.Beta2 = float64(from.beta2)
 	to.Epsilon = float64(from.epsilon)
 	to.SGDMomentum = float64(from.sgd_momentum)
+	to.RankReduction = int32(from.rank_reduction)
 	return to
 }
 
@@ -603,6 +609,55 @@ func (config *TrainConfig) c(c *call) *C.udi_train_config {
 	to.beta2 = C.double(config.Beta2)
 	to.epsilon = C.double(config.Epsilon)
 	to.sgd_momentum = C.double(config.SGDMomentum)
+	to.rank_reduction = C.int32_t(config.RankReduction)
+	return to
+}
+
+// GroupConfig is udi_group_config of udi.h: Where the ranks of a distributed run meet.
+type GroupConfig struct {
+	// rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says
+	Rank, World int32
+	// of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT, else one that
+	// follows from the launcher's job, else 29500
+	Port int32
+	// seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later point where they meet
+	Timeout float64
+	// gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding
+	BucketBytes int64
+	// of rank 0's machine: a host's name or an IP address. empty: MASTER_ADDR, else the launcher's, else 127.0.0.1.
+	// Borrowed for the call
+	Address string
+}
+
+func (to *GroupConfig) fill(from *C.udi_group_config) *GroupConfig {
+	to.Rank = int32(from.rank)
+	to.World = int32(from.world)
+	to.Port = int32(from.port)
+	to.Timeout = float64(from.timeout)
+	to.BucketBytes = int64(from.bucket_bytes)
+	to.Address = C.GoString(from.address)
+	return to
+}
+
+// NewGroupConfig gives the defaults. Everything as the launcher's environment says; a timeout of 600 s.
+func NewGroupConfig() *GroupConfig {
+	var defaults C.udi_group_config
+	C.udi_group_config_init(&defaults, C.size_t(unsafe.Sizeof(defaults)))
+	return new(GroupConfig).fill(&defaults)
+}
+
+func (config *GroupConfig) c(c *call) *C.udi_group_config {
+	if config == nil {
+		config = NewGroupConfig()
+	}
+	to := new(C.udi_group_config)
+	to.struct_size = C.uint32_t(unsafe.Sizeof(*to))
+	to.rank = C.int32_t(config.Rank)
+	to.world = C.int32_t(config.World)
+	to.port = C.int32_t(config.Port)
+	to.timeout = C.double(config.Timeout)
+	to.bucket_bytes = C.int64_t(config.BucketBytes)
+	to.address = c.textOrNull("config.address", config.Address)
 	return to
 }
 
@@ -710,7 +765,7 @@ func (to *Progress) fill(from *C.udi_progress) *Progress {
 type StepStats struct {
 	// of this step, from 0
 	Step int64
-	// this and its parts in nats
+	// this and its parts in nats; with a group everything here is of all ranks
 	Loss float64
 	// NaN where the model has none
 	GlobalCLS, GlobalCLSPlus, GlobalPatch, LocalCLS, LocalCLSPlus float64

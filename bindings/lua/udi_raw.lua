@@ -8,6 +8,7 @@ typedef struct udi_tensor udi_tensor;
 typedef struct udi_views udi_views;
 typedef struct udi_loader udi_loader;
 typedef struct udi_trainer udi_trainer;
+typedef struct udi_group udi_group;
 struct DLManagedTensorVersioned;
 
 typedef int32_t udi_status;
@@ -204,7 +205,18 @@ typedef struct udi_train_config {
   double center_momentum;
   double beta1, beta2, epsilon;
   double sgd_momentum;
+  int32_t rank_reduction;
+  int32_t reserved;
 } udi_train_config;
+
+typedef struct udi_group_config {
+  uint32_t struct_size;
+  int32_t rank, world;
+  int32_t port;
+  double timeout;
+  int64_t bucket_bytes;
+  const char *address;
+} udi_group_config;
 
 typedef struct udi_extract_config {
   uint32_t struct_size;
@@ -333,10 +345,19 @@ int64_t udi_loader_position(const udi_loader *loader);
 udi_status udi_loader_seek(udi_loader *loader, int64_t position, udi_error *error);
 void udi_loader_free(udi_loader *loader);
 
+void udi_group_config_init(udi_group_config *config, size_t struct_size);
+
+udi_status udi_group_create(udi_context *context, const udi_group_config *config, udi_group **out, udi_error *error);
+int32_t udi_group_rank(const udi_group *group);
+int32_t udi_group_world(const udi_group *group);
+void udi_group_free(udi_group *group);
+
 void udi_train_config_init(udi_train_config *config, size_t struct_size);
 
 udi_status udi_trainer_create(udi_context *context, const udi_model *model, const udi_train_config *config,
         udi_trainer **out, udi_error *error);
+
+udi_status udi_trainer_join(udi_trainer *trainer, udi_group *group, udi_error *error);
 
 udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count, udi_step_stats *stats,
         udi_error *error);
@@ -361,7 +382,7 @@ void udi_string_free(char *string);
 
 return {
   library = "libudi.so.0",
-  fingerprint = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9",
+  fingerprint = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9",
   version = 1000,
   abi = 0,
   layout = { -- struct, size, offsets of its fields
@@ -386,12 +407,13 @@ return {
             blur_radius_max=104, channels=108}},
     {"udi_loader_config", 72, {struct_size=0, batch_size=4, workers=8, channels=12, rank=16, world=20, seed=24,
             max_pixels=32, max_file_bytes=40, max_cache_bytes=48, max_bad_percent=56, cache_dir=64}},
-    {"udi_train_config", 208, {struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,
+    {"udi_train_config", 216, {struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,
             micro_batch=20, rank=24, world=28, total_steps=32, steps_per_epoch=40, warmup_steps=48,
             freeze_last_layer_steps=56, teacher_temp_warmup_epochs=64, seed=72, lr=80, min_lr=88, weight_decay=96,
             weight_decay_end=104, clip_grad=112, momentum_teacher=120, momentum_teacher_end=128, student_temp=136,
             teacher_temp=144, warmup_teacher_temp=152, alpha=160, center_momentum=168, beta1=176, beta2=184,
-            epsilon=192, sgd_momentum=200}},
+            epsilon=192, sgd_momentum=200, rank_reduction=208, reserved=212}},
+    {"udi_group_config", 40, {struct_size=0, rank=4, world=8, port=12, timeout=16, bucket_bytes=24, address=32}},
     {"udi_extract_config", 24, {struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20}},
     {"udi_attention_config", 16, {struct_size=0, source=4, patch_row=8, patch_col=12}},
     {"udi_step_stats", 168, {struct_size=0, reserved=4, step=8, loss=16, global_cls=24, global_cls_plus=32,
@@ -494,11 +516,20 @@ return {
     {"udi_loader_seek", "status", {{"loader", "handle", "udi_loader", "in"}, {"position", "int64", "int64_t", "in"},
             {"error", "struct", "udi_error", "error"}}},
     {"udi_loader_free", "void", {{"loader", "handle", "udi_loader", "consumed"}}},
+    {"udi_group_config_init", "void", {{"config", "struct", "udi_group_config", "out"}, {"struct_size", "size",
+            "size_t", "in"}}},
+    {"udi_group_create", "status", {{"context", "handle", "udi_context", "in"}, {"config", "struct", "udi_group_config",
+            "in"}, {"out", "handle", "udi_group", "out"}, {"error", "struct", "udi_error", "error"}}},
+    {"udi_group_rank", "int32", {{"group", "handle", "udi_group", "in"}}},
+    {"udi_group_world", "int32", {{"group", "handle", "udi_group", "in"}}},
+    {"udi_group_free", "void", {{"group", "handle", "udi_group", "consumed"}}},
     {"udi_train_config_init", "void", {{"config", "struct", "udi_train_config", "out"}, {"struct_size", "size",
             "size_t", "in"}}},
     {"udi_trainer_create", "status", {{"context", "handle", "udi_context", "in"}, {"model", "handle", "udi_model",
             "in"}, {"config", "struct", "udi_train_config", "in"}, {"out", "handle", "udi_trainer", "out"}, {"error",
             "struct", "udi_error", "error"}}},
+    {"udi_trainer_join", "status", {{"trainer", "handle", "udi_trainer", "in"}, {"group", "handle", "udi_group", "in"},
+            {"error", "struct", "udi_error", "error"}}},
     {"udi_trainer_step", "status", {{"trainer", "handle", "udi_trainer", "in"}, {"views", "handle", "udi_views",
             "array"}, {"count", "int64", "int64_t", "in"}, {"stats", "struct", "udi_step_stats", "inout"}, {"error",
             "struct", "udi_error", "error"}}},

@@ -15,7 +15,7 @@ inline namespace UDI_HPP_RELEASE {
 namespace detail {
 
 constexpr const char* header_fingerprint() noexcept {
-  return "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9";
+  return "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
 }
 
 // Sizes and offsets in bytes.
@@ -128,7 +128,7 @@ static_assert(offsetof(udi_loader_config, max_file_bytes) == 40, "udi_loader_con
 static_assert(offsetof(udi_loader_config, max_cache_bytes) == 48, "udi_loader_config.max_cache_bytes");
 static_assert(offsetof(udi_loader_config, max_bad_percent) == 56, "udi_loader_config.max_bad_percent");
 static_assert(offsetof(udi_loader_config, cache_dir) == 64, "udi_loader_config.cache_dir");
-static_assert(sizeof(udi_train_config) == 208, "size of udi_train_config");
+static_assert(sizeof(udi_train_config) == 216, "size of udi_train_config");
 static_assert(offsetof(udi_train_config, struct_size) == 0, "udi_train_config.struct_size");
 static_assert(offsetof(udi_train_config, precision) == 4, "udi_train_config.precision");
 static_assert(offsetof(udi_train_config, optimizer) == 8, "udi_train_config.optimizer");
@@ -159,6 +159,16 @@ static_assert(offsetof(udi_train_config, beta1) == 176, "udi_train_config.beta1"
 static_assert(offsetof(udi_train_config, beta2) == 184, "udi_train_config.beta2");
 static_assert(offsetof(udi_train_config, epsilon) == 192, "udi_train_config.epsilon");
 static_assert(offsetof(udi_train_config, sgd_momentum) == 200, "udi_train_config.sgd_momentum");
+static_assert(offsetof(udi_train_config, rank_reduction) == 208, "udi_train_config.rank_reduction");
+static_assert(offsetof(udi_train_config, reserved) == 212, "udi_train_config.reserved");
+static_assert(sizeof(udi_group_config) == 40, "size of udi_group_config");
+static_assert(offsetof(udi_group_config, struct_size) == 0, "udi_group_config.struct_size");
+static_assert(offsetof(udi_group_config, rank) == 4, "udi_group_config.rank");
+static_assert(offsetof(udi_group_config, world) == 8, "udi_group_config.world");
+static_assert(offsetof(udi_group_config, port) == 12, "udi_group_config.port");
+static_assert(offsetof(udi_group_config, timeout) == 16, "udi_group_config.timeout");
+static_assert(offsetof(udi_group_config, bucket_bytes) == 24, "udi_group_config.bucket_bytes");
+static_assert(offsetof(udi_group_config, address) == 32, "udi_group_config.address");
 static_assert(sizeof(udi_extract_config) == 24, "size of udi_extract_config");
 static_assert(offsetof(udi_extract_config, struct_size) == 0, "udi_extract_config.struct_size");
 static_assert(offsetof(udi_extract_config, token) == 4, "udi_extract_config.token");

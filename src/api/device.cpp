@@ -8,6 +8,7 @@
 
 #include "ATen/Context.h"
 #include "base/error.h"
+#include "dist/launcher.h"
 
 namespace udi {
 
@@ -43,6 +44,7 @@ at::Device open_device(udi_device_type type, int32_t index) {
   open_library(cuda, "LibTorch's CUDA part does not load (build libudi with -DUDI_TORCH_DIR of a torch that has it)");
   check(at::hasCUDA(), UDI_E_DEVICE, "LibTorch was asked for CUDA before libudi could open ", cuda);
   const int count = at::detail::getCUDAHooks().deviceCount();
+  if (index == -1) index = int32_t(local_rank());
   check(index >= 0 && index < count, UDI_E_DEVICE, "config.device_index is ", index, ", there are ", count, " GPUs");
   return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }

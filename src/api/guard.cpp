@@ -53,14 +53,14 @@ Lane::OpenMp::OpenMp(int most) {
   omp_set_num_threads(std::min(found, most));
 }
 
-Lane::Lane(Context& context)
+Lane::Lane(Context& context, IfCancelled if_cancelled)
     : busy_(context),
       open_mp_(context.threads),
       thread_state_(fresh_thread_state()),
       warnings_(context.host),
       warning_guard_(&warnings_) {
   if (context.stream) stream_.reset_stream(*context.stream);
-  context.host.check_cancel();
+  if (if_cancelled == IfCancelled::kRefuse) context.host.check_cancel();
 }
 
 void Lane::Warnings::process(const c10::Warning& warning) { host.log(UDI_LOG_WARN, "LibTorch: ", warning.msg()); }

@@ -13,10 +13,13 @@
 
 namespace udi {
 
+// What a cancelled context does with a new call: refuse it, or, where other ranks wait for this one, let it tell them.
+enum class IfCancelled { kRefuse, kEnter };
+
 // Held while a call is inside its context. UDI_E_STATE: another one is, or this is a forked child; UDI_E_CANCELLED.
 class Lane {
  public:
-  explicit Lane(Context& context);
+  explicit Lane(Context& context, IfCancelled if_cancelled = IfCancelled::kRefuse);
 
  private:
   // torch's warnings go to the caller's log instead of stderr.
@@ -67,10 +70,11 @@ void logging_lines(const Context& context, Body&& body) {
 
 // Runs body inside context; a null context (an argument was NULL: body will say so) has no lane.
 template <class Body>
-udi_status guard(const std::shared_ptr<Context>& context, udi_error* error, Body&& body) noexcept {
+udi_status guard(const std::shared_ptr<Context>& context, udi_error* error, Body&& body,
+                 IfCancelled if_cancelled = IfCancelled::kRefuse) noexcept {
   try {
     if (context) {
-      const Lane lane(*context);
+      const Lane lane(*context, if_cancelled);
       logging_lines(*context, body);
     } else {
       body();

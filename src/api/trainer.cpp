@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "api/group.h"
 #include "api/guard.h"
 #include "api/loader.h"
 #include "api/model.h"
@@ -64,9 +65,18 @@ udi_status udi_trainer_create(udi_context* context, const udi_model* model, cons
   });
 }
 
+udi_status udi_trainer_join(udi_trainer* trainer, udi_group* group, udi_error* error) {
+  const auto body = [&] {
+    require(trainer, "trainer");
+    trainer->trainer->join(in_context(group, "group", trainer->context).group);
+    trainer->steps = trainer->trainer->steps();
+  };
+  return guard(context_of(trainer), error, body, IfCancelled::kEnter);
+}
+
 udi_status udi_trainer_step(udi_trainer* trainer, const udi_views* const* views, int64_t count, udi_step_stats* stats,
                             udi_error* error) {
-  return guard(context_of(trainer), error, [&] {
+  const auto body = [&] {
     require(trainer, "trainer");
     require(views, "views");
     in_range("count", count, 1, 1 << 20);
@@ -79,7 +89,8 @@ udi_status udi_trainer_step(udi_trainer* trainer, const udi_views* const* views,
     trainer->trainer->step(batch, trainer->context->host, stats ? &measured : nullptr);
     trainer->steps = trainer->trainer->steps();
     if (stats) write_struct(stats, measured);
-  });
+  };
+  return guard(context_of(trainer), error, body, IfCancelled::kEnter);
 }
 
 int64_t udi_trainer_steps(const udi_trainer* trainer) { return trainer ? trainer->steps.load() : 0; }

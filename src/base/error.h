@@ -17,6 +17,7 @@ struct Error : std::exception {
   int native_code;
   std::string message;
   std::vector<std::string> lines;  // of an error about many things: each of them, for the log
+  int64_t rank = -1;               // of a group's error: where it happened (dist/group.h)
 
   Error(udi_status status, std::string message, int native_code = 0)
       : status(status), native_code(native_code), message(std::move(message)) {}

@@ -12,6 +12,7 @@ namespace udi {
 struct Host {
   std::atomic<bool> cancelled{false};
   std::function<void(udi_log_level, const std::string&)> sink;  // may be empty; callers serialise, see log()
+  const Host* outer = nullptr;  // of a host within another: what cancels that one cancels this one
   bool deterministic = false;  // tokens are the same to the bit in any batch and on any number of threads
 
   // One whole line. Safe from worker threads: the sink does its own locking.
@@ -21,6 +22,7 @@ struct Host {
   }
   void check_cancel() const {
     if (cancelled.load(std::memory_order_relaxed)) fail(UDI_E_CANCELLED, "cancelled by the caller");
+    if (outer) outer->check_cancel();
   }
 };
 

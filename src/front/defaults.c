@@ -128,6 +128,11 @@ void udi_train_config_init(udi_train_config* config, size_t struct_size) {
   fill(config, struct_size, &defaults, sizeof defaults);
 }
 
+void udi_group_config_init(udi_group_config* config, size_t struct_size) {
+  const udi_group_config defaults = {.rank = -1, .port = -1, .timeout = 600};
+  fill(config, struct_size, &defaults, sizeof defaults);
+}
+
 void udi_extract_config_init(udi_extract_config* config, size_t struct_size) {
   const udi_extract_config defaults = {.token = UDI_TOKEN_CLS, .num_blocks = 1};
   fill(config, struct_size, &defaults, sizeof defaults);

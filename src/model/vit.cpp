@@ -152,7 +152,8 @@ Heads Vit::heads_of(const at::Tensor& qkv, const at::Tensor& query, bool class_t
 
 // ---- Backward ----------------------------------------------------------------------------------------------------
 
-void Vit::backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const VitWeights& grads) {
+void Vit::backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const VitWeights& grads,
+                   const AfterBlock& after_block) {
   check(kept_, UDI_E_INTERNAL, "backward needs a forward pass that kept what it needs");
   kept_ = false;
   const at::Tensor& d_x = d_x_.make((*output_).sizes(), master_);
@@ -167,7 +168,10 @@ void Vit::backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const Vi
                   grads.norm);
     first_tokens(d_x, shape_.images, config_.class_tokens).add_(d_cls_rows.view(d_cls.sizes()));
   }
-  for (size_t i = blocks_.size(); i-- > 0;) block_backward(i, grads.blocks[i]);
+  for (size_t i = blocks_.size(); i-- > 0;) {
+    block_backward(i, grads.blocks[i]);
+    if (after_block) after_block(i);
+  }
   embed_backward(grads);
 }
 

@@ -2,6 +2,7 @@
 // backward.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "model/attention.h"
@@ -45,8 +46,11 @@ class Vit {
   VitOutput forward(const at::Tensor& images, const VitOptions& options);
 
   // After a forward with keep_for_backward: adds the gradients of all weights to `grads`, given those of the outputs
-  // (either may be undefined). Uses up what forward kept.
-  void backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const VitWeights& grads);
+  // (either may be undefined). Uses up what forward kept. after_block, if given, is told each block whose gradients, and
+  // those of all that is behind it, have been added: the last one first.
+  using AfterBlock = std::function<void(size_t block)>;
+  void backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const VitWeights& grads,
+                const AfterBlock& after_block = {});
 
  private:
   // One block's working memory; with keep_for_backward each block has its own. R rows = B T, or B class_tokens where

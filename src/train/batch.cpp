@@ -59,14 +59,13 @@ BatchTotals totals_of(const std::vector<const Views*>& views) {
   return totals;
 }
 
-std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, int64_t images) {
+std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, const std::vector<int64_t>& position,
+                               int64_t images) {
   std::vector<Chunk> chunks;
-  int64_t position = 0;
-  for (const Views* v : views) {
-    for (int64_t begin = 0; begin < v->batch; begin += images) {
-      chunks.push_back({v, begin, std::min(images, v->batch - begin), position + begin});
+  for (size_t i = 0; i < views.size(); ++i) {
+    for (int64_t begin = 0; begin < views[i]->batch; begin += images) {
+      chunks.push_back({views[i], begin, std::min(images, views[i]->batch - begin), position[i] + begin});
     }
-    position += v->batch;
   }
   return chunks;
 }

@@ -19,8 +19,9 @@ void check_views(const std::vector<const Views*>& views, const udi_model_config&
 
 BatchTotals totals_of(const std::vector<const Views*>& views);
 
-// At most `images` images a chunk, none across two views.
-std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, int64_t images);
+// At most `images` images a chunk, none across two views. position: of each views' first image in the step.
+std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, const std::vector<int64_t>& position,
+                               int64_t images);
 
 // A chunk's crops on a device, [crops * images, C, S, S], uint8, or floats in `options`' dtype: crop 0 of all images,
 // then the next crop of all images. reversed: the last crop first.

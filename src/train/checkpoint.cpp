@@ -116,9 +116,12 @@ void check_checksums(const SafetensorsFile& file) {
 }
 
 void save_checkpoint(const Trainer& trainer, const nlohmann::json& extra, const std::string& path) {
+  udi_train_config train = trainer.config();  // a run goes on on any number of ranks
+  train.rank = 0;
+  train.world = 1;
   Metadata metadata = {{kFormatKey, std::to_string(kFormat)},
                        {kConfigKey, config_to_json(trainer.model_config()).dump()},
-                       {kTrainKey, config_to_json(trainer.config()).dump()},
+                       {kTrainKey, config_to_json(train).dump()},
                        {kStateKey, trainer.state().dump()},
                        {kExtraKey, extra.dump()}};
   nlohmann::json sums = nlohmann::json::object();

@@ -18,8 +18,10 @@ constexpr IntField kIntFields[] = {
     {"target_blend", &udi_train_config::target_blend, 0, 1},
     {"loss_reduction", &udi_train_config::loss_reduction, 0, 1},
     {"micro_batch", &udi_train_config::micro_batch, 0, 1 << 20},
-    {"rank", &udi_train_config::rank, 0, 0},  // one process
-    {"world", &udi_train_config::world, 1, 1},
+    {"world", &udi_train_config::world, 1, 1 << 20},
+    {"rank", &udi_train_config::rank, 0, (1 << 20) - 1},
+    {"rank_reduction", &udi_train_config::rank_reduction, 0, 1},
+    {"reserved", &udi_train_config::reserved, 0, 0},
 };
 struct LongField {
   const char* name;
@@ -112,13 +114,16 @@ void check_train_config(const udi_train_config& config) {
   check_fields(kIntFields, config);
   check_fields(kLongFields, config);
   check_fields(kRealFields, config);
+  check(config.rank < config.world, UDI_E_INVALID, "rank is ", config.rank, ", must be 0 to ", config.world - 1);
 }
 
 nlohmann::json config_to_json(const udi_train_config& config) {
   nlohmann::json json = nlohmann::json::object();
   json["precision"] = find_word(kPrecisions, config.precision)->name;
   json["optimizer"] = find_word(kOptimizers, config.optimizer)->name;
-  for (const IntField& f : kIntFields) json[f.name] = config.*f.field;
+  for (const IntField& f : kIntFields) {
+    if (f.field != &udi_train_config::reserved) json[f.name] = config.*f.field;
+  }
   for (const LongField& f : kLongFields) json[f.name] = config.*f.field;
   for (const RealField& f : kRealFields) json[f.name] = config.*f.field;
   json["seed"] = config.seed;

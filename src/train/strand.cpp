@@ -47,7 +47,11 @@ Strand::Strand(const udi_model_config& model, const udi_train_config& train, con
       student_srs_(make_srs(model, student)),
       teacher_srs_(make_srs(model, teacher)),
       student_head_(model, student),
-      teacher_head_(model, teacher) {}
+      teacher_head_(model, teacher) {
+  const auto begin_of = [&](const at::Tensor& tensor) { return tensor.storage_offset() - grads.flat.storage_offset(); };
+  behind_vit_ = begin_of(grads.srs.qkv.weight.defined() ? grads.srs.qkv.weight : grads.head.mlp[0].weight);
+  for (const BlockWeights& block : grads.vit.blocks) block_begin_.push_back(begin_of(block.norm1.weight));
+}
 
 void Strand::begin() {
   grads.flat.zero_();
@@ -55,7 +59,8 @@ void Strand::begin() {
 }
 
 // From pixels to gradients, as in the paper's figure.
-void Strand::learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, int64_t step) {
+void Strand::learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, int64_t step,
+                   const Ready& ready) {
   at::AutoDispatchBelowADInplaceOrView below_autograd;
   step_ = step;
   Samples samples;
@@ -69,10 +74,10 @@ void Strand::learn(const Chunk& chunk, const BatchTotals& totals, const Prototyp
   const Targets targets = blend_targets(teacher, samples, config_.alpha);
   objective_.add_centers(teacher, targets, samples, sums.centers);
 
-  learn_global(chunk, samples, objective_.global_rows(teacher, targets, samples, totals), prototypes);
-  if (totals.local_crops > 0) {
-    learn_local(chunk, objective_.local_rows(teacher, targets, samples, totals), prototypes);
-  }
+  const bool locals = totals.local_crops > 0;
+  learn_global(chunk, samples, objective_.global_rows(teacher, targets, samples, totals), prototypes,
+               locals ? Ready() : ready);
+  if (locals) learn_local(chunk, objective_.local_rows(teacher, targets, samples, totals), prototypes, ready);
 }
 
 // The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0. Windows larger
@@ -101,7 +106,8 @@ TeacherRows Strand::teach(const Chunk& chunk, const Samples& samples) {
 }
 
 // Global crops: class tokens and, through the SRS module, the patches that the other crop shows, too.
-void Strand::learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes) {
+void Strand::learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes,
+                          const Ready& ready) {
   const int64_t crops = 2 * chunk.images, classes = model_config_.class_tokens;
   VitOptions options;
   options.keep_for_backward = true;
@@ -128,11 +134,11 @@ void Strand::learn_global(const Chunk& chunk, const Samples& samples, LossRows r
                           d_rows.slice(0, classes * crops));
     student_srs_->backward(d_sampled.view({crops, samples.samples_global, -1}), grads.srs, d_tokens);
   }
-  student_vit_.backward(d_tokens, d_cls, grads.vit);
+  vit_backward(d_tokens, d_cls, ready);
 }
 
 // Local crops: class tokens alone.
-void Strand::learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes) {
+void Strand::learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes, const Ready& ready) {
   const int64_t crops = chunk.views->local_crops * chunk.images, classes = model_config_.class_tokens;
   VitOptions options;
   options.class_tokens_only = true;
@@ -144,7 +150,15 @@ void Strand::learn_local(const Chunk& chunk, LossRows rows, const Prototypes& pr
   const CrossEntropy loss = compare(chunk, rows, prototypes);
 
   const at::Tensor d_rows = student_head_.backward(loss.d_z, grads.head);
-  student_vit_.backward({}, d_rows.view({classes, crops, -1}).transpose(0, 1), grads.vit);
+  vit_backward({}, d_rows.view({classes, crops, -1}).transpose(0, 1), ready);
+}
+
+// Weights lie in memory in the order of the forward pass, so that their gradients are complete from the end on.
+void Strand::vit_backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const Ready& ready) {
+  if (!ready) return student_vit_.backward(d_tokens, d_cls, grads.vit);
+  ready(behind_vit_);
+  student_vit_.backward(d_tokens, d_cls, grads.vit, [&](size_t block) { ready(block_begin_[block]); });
+  ready(0);
 }
 
 // The cross-entropies of rows, into the parts; what is not finite is named.

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "model/head.h"
 #include "model/srs.h"
@@ -32,16 +34,21 @@ class Strand {
   // A new step: gradients and sums are zero.
   void begin();
 
-  // Adds a chunk. step: of the draws of stochastic depth, and for messages. UDI_E_NONFINITE.
-  void learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, int64_t step);
+  // Adds a chunk. step: of the draws of stochastic depth, and for messages. UDI_E_NONFINITE. ready, if given, is told
+  // from which element on the flat gradients have all of this chunk, growing down to 0.
+  using Ready = std::function<void(int64_t first_element)>;
+  void learn(const Chunk& chunk, const BatchTotals& totals, const Prototypes& prototypes, int64_t step,
+             const Ready& ready = {});
 
   Parameters grads;
   StrandSums sums;
 
  private:
   TeacherRows teach(const Chunk& chunk, const Samples& samples);
-  void learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes);
-  void learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes);
+  void learn_global(const Chunk& chunk, const Samples& samples, LossRows rows, const Prototypes& prototypes,
+                    const Ready& ready);
+  void learn_local(const Chunk& chunk, LossRows rows, const Prototypes& prototypes, const Ready& ready);
+  void vit_backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const Ready& ready);
   CrossEntropy compare(const Chunk& chunk, const LossRows& rows, const Prototypes& prototypes);
   at::Tensor drop_path(const Chunk& chunk, int64_t first_crop, int64_t crops) const;
 
@@ -54,6 +61,8 @@ class Strand {
   std::unique_ptr<Srs> student_srs_, teacher_srs_;  // null without patches
   Head student_head_, teacher_head_;
   PrototypeLoss loss_;
+  int64_t behind_vit_ = 0;             // first element of SRS module and head in the flat gradients
+  std::vector<int64_t> block_begin_;  // of each block
 };
 
 }  // namespace udi

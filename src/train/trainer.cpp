@@ -14,6 +14,9 @@ namespace {
 // Of global crops in a strand on the CPU: enough for large products, little to keep.
 constexpr int64_t kTokensAtOnce = 8 * 198;
 
+constexpr const char* kGradientNotFinite =
+    ": the loss is finite and its gradient is not; nothing moved. A lower learning rate or gradient clipping helps";
+
 at::ScalarType precision_of(const Model& model, const udi_train_config& config) {
   check_train_config(config);
   return config.precision == UDI_BF16 ? at::kBFloat16 : model.weights.dtype();
@@ -66,44 +69,85 @@ Trainer::Trainer(const Model& model, const udi_train_config& config)
 
 // ---- A step ------------------------------------------------------------------------------------------------------
 
+void Trainer::join(std::shared_ptr<Group> group) {
+  const bool alone = config_.world == 1;
+  check(alone || (config_.world == group->world() && config_.rank == group->rank()), UDI_E_INVALID,
+        "the trainer is rank ", config_.rank, " of ", config_.world, ", the group's is ", group->rank(), " of ",
+        group->world());
+  if (group->world() > 1) copy_first(*group, *this);
+  group_ = group->world() > 1 ? std::move(group) : nullptr;
+  buckets_ = group_ ? std::make_unique<GradientBuckets>(*group_) : nullptr;
+}
+
 void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats) {
-  check_views(views, model_config_);
-  const BatchTotals totals = totals_of(views);
+  check(group_ || config_.world == 1, UDI_E_STATE, "the trainer is rank ", config_.rank, " of ", config_.world,
+        " and has joined no group");
+  const StepBatch batch = batch_of(group_.get(), views, model_config_, config_, steps_, host);
   const ScheduleValues now = schedule_at(config_, steps_);
 
   prototype_weights(student_.head, student_prototypes_);
   prototype_weights(teacher_.head, teacher_prototypes_);
   const Prototypes prototypes{student_prototypes_, teacher_prototypes_, centers_, config_.student_temp,
                               now.teacher_temp};
-  const StrandSums sums = learn(views, totals, prototypes, host);
+  const StrandSums sums = learn(views, batch, prototypes, host);
   prototype_backward(student_.head, grads_.head);
 
   // Everything is known and finite before anything moves.
   const GradientNorms norms = optimizer_.measure(grads_, student_);
-  check(
-      std::isfinite(norms.sum), UDI_E_NONFINITE, "step ", steps_,
-      ": the loss is finite and its gradient is not; nothing moved. A lower learning rate or gradient clipping helps");
+  check(std::isfinite(norms.sum), UDI_E_NONFINITE, "step ", steps_, kGradientNotFinite);
   optimizer_.step(now, student_, grads_, teacher_);
   update_centers(centers_, sums.centers, teacher_prototypes_, config_.center_momentum);
-  if (stats) fill_stats(now, totals, sums, norms, stats);
+  if (stats) fill_stats(now, batch.all, sums, norms, stats);
   ++steps_;
 }
 
-// All images, some at a time, in strands side by side. What they are divided by is known, so gradients and sums add up.
-StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTotals& totals,
-                          const Prototypes& prototypes, const Host& host) {
-  const Spread spread = spread_of(model_config_, config_, student_.device(), totals.images, views[0]->global_size);
-  const std::vector<Chunk> chunks = make_chunks(views, spread.chunk);
-  const int64_t count = spread.strands;
-  while (int64_t(strands_.size()) < count) {
+// All images, some at a time, in strands side by side. What they are divided by is known, so gradients and sums add up,
+// over chunks, strands and ranks.
+StrandSums Trainer::learn(const std::vector<const Views*>& views, const StepBatch& batch, const Prototypes& prototypes,
+                          const Host& host) {
+  const Spread spread = spread_of(model_config_, config_, student_.device(), batch.images, views[0]->global_size);
+  const std::vector<Chunk> chunks = make_chunks(views, batch.position, spread.chunk);
+  while (int64_t(strands_.size()) < spread.strands) {
     strands_.push_back(std::make_unique<Strand>(model_config_, config_, student_, teacher_,
                                                 strands_.empty() ? grads_ : grads_.zeros_like()));
   }
+  if (!group_) {
+    run_strands(chunks, spread.strands, batch.loss, prototypes, host);
+    for (int64_t strand = 1; strand < spread.strands; ++strand) grads_.flat.add_(strands_[size_t(strand)]->grads.flat);
+    return sum_strands(spread.strands);
+  }
+  std::vector<at::Tensor> gradients;
+  for (int64_t strand = 0; strand < spread.strands; ++strand) gradients.push_back(strands_[size_t(strand)]->grads.flat);
+  group_->agree_on([&] {
+    buckets_->begin(gradients);
+    std::exception_ptr failure;
+    try {
+      run_strands(chunks, spread.strands, batch.loss, prototypes, host);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    buckets_->finish();
+    if (failure) std::rethrow_exception(failure);
+    check(buckets_->finite(), UDI_E_NONFINITE, "step ", steps_, kGradientNotFinite);
+  });
+  if (config_.rank_reduction == 1) grads_.flat.div_(double(group_->world()));
+  StrandSums sums = sum_strands(spread.strands);
+  sum_over_ranks(*group_, config_, sums);
+  return sums;
+}
+
+// Each strand takes every count-th chunk. With its last one it says which gradients are complete.
+void Trainer::run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
+                          const Prototypes& prototypes, const Host& host) {
   const auto run = [&](int64_t strand) {
-    strands_[size_t(strand)]->begin();
+    Strand& own = *strands_[size_t(strand)];
+    own.begin();
     for (size_t i = size_t(strand); i < chunks.size(); i += size_t(count)) {
       host.check_cancel();
-      strands_[size_t(strand)]->learn(chunks[i], totals, prototypes, steps_);
+      Strand::Ready ready;
+      if (buckets_ && i + size_t(count) >= chunks.size())
+        ready = [&](int64_t first_element) { buckets_->ready(size_t(strand), first_element); };
+      own.learn(chunks[i], totals, prototypes, steps_, ready);
     }
   };
   if (count == 1) {
@@ -113,11 +157,11 @@ StrandSums Trainer::learn(const std::vector<const Views*>& views, const BatchTot
       for (int64_t strand = begin; strand < end; ++strand) run(strand);
     });
   }
+}
+
+StrandSums Trainer::sum_strands(int64_t count) {
   StrandSums sums = strands_[0]->sums;
-  for (int64_t strand = 1; strand < count; ++strand) {
-    grads_.flat.add_(strands_[size_t(strand)]->grads.flat);
-    sums.add(strands_[size_t(strand)]->sums);
-  }
+  for (int64_t strand = 1; strand < count; ++strand) sums.add(strands_[size_t(strand)]->sums);
   return sums;
 }
 

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/host.h"
+#include "dist/group.h"
 #include "model/model.h"
 #include "objective/udi.h"
-#include "train/batch.h"
+#include "train/buckets.h"
 #include "train/config.h"
 #include "train/optimizer.h"
+#include "train/ranks.h"
 #include "train/schedule.h"
 #include "train/strand.h"
 
@@ -32,6 +34,9 @@ class Trainer {
  public:
   // Student and teacher start as copies of model, on its device. Checks config.
   Trainer(const Model& model, const udi_train_config& config);
+
+  // Steps from now on are over the ranks of `group`: see udi_trainer_join.
+  void join(std::shared_ptr<Group> group);
 
   // One optimisation step over all images of the views; several views are one batch. stats may be null (struct_size is
   // left as it is). UDI_E_NONFINITE: a loss or a gradient is not finite; UDI_E_CANCELLED: host said so; UDI_E_SHAPE:
@@ -64,8 +69,11 @@ class Trainer {
   const at::Tensor& centers() const { return centers_; }  // [levels, K]: cls, cls_plus, patch, those that the model has
 
  private:
-  StrandSums learn(const std::vector<const Views*>& views, const BatchTotals& totals, const Prototypes& prototypes,
+  StrandSums learn(const std::vector<const Views*>& views, const StepBatch& batch, const Prototypes& prototypes,
                    const Host& host);
+  void run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
+                   const Prototypes& prototypes, const Host& host);
+  StrandSums sum_strands(int64_t count);
   void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
                   const GradientNorms& norms, udi_step_stats* stats) const;
 
@@ -76,6 +84,8 @@ class Trainer {
   at::Tensor centers_;
   Optimizer optimizer_;
   UdiObjective objective_;
+  std::shared_ptr<Group> group_;              // null: one rank
+  std::unique_ptr<GradientBuckets> buckets_;  // with a group
 
   // Working memory.
   std::vector<std::unique_ptr<Strand>> strands_;        // the first one's gradients are grads_

@@ -102,6 +102,7 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   udi_tensor* tensor = UNTOUCHED;
   udi_loader* loader = UNTOUCHED;
   udi_trainer* trainer = UNTOUCHED;
+  udi_group* group = UNTOUCHED;
   udi_model* model = UNTOUCHED;
   const udi_views* batch[] = {have.views, NULL};
   udi_step_stats stats = {0};
@@ -143,6 +144,11 @@ static void test_null_views_loader_trainer_jobs(void** state) {
   assert_refuses_null("views", udi_trainer_step(have.trainer, NULL, 1, NULL, &error));
   assert_fails(udi_trainer_step(have.trainer, batch, 1, &stats, &error), UDI_E_INVALID, "stats.struct_size is 0");
   assert_refuses_null("views[1]", udi_trainer_step(have.trainer, batch, 2, NULL, &error));
+  assert_refuses_null("context", udi_group_create(NULL, NULL, &group, &error));
+  assert_refuses_null("out", udi_group_create(have.context, NULL, NULL, &error));
+  assert_refuses_null("trainer", udi_trainer_join(NULL, NULL, &error));
+  assert_refuses_null("group", udi_trainer_join(have.trainer, NULL, &error));
+  assert_true((void*)group == UNTOUCHED);
   assert_refuses_null("trainer", udi_trainer_model(NULL, UDI_TEACHER, &model, &error));
   assert_refuses_null("out", udi_trainer_model(have.trainer, UDI_TEACHER, NULL, &error));
   assert_refuses_null("trainer", udi_trainer_save(NULL, NULL, "x", &error));
@@ -221,6 +227,7 @@ static void test_null_without_a_status(void** state) {
   udi_views_free(NULL);
   udi_loader_free(NULL);
   udi_trainer_free(NULL);
+  udi_group_free(NULL);
   udi_string_free(NULL);
   udi_context_cancel(NULL);
   udi_context_clear_cancel(NULL);
@@ -230,6 +237,8 @@ static void test_null_without_a_status(void** state) {
   assert_int_equal(udi_loader_steps_per_epoch(NULL), 0);
   assert_int_equal(udi_loader_position(NULL), 0);
   assert_int_equal(udi_trainer_steps(NULL), 0);
+  assert_int_equal(udi_group_rank(NULL), 0);
+  assert_int_equal(udi_group_world(NULL), 0);
   assert_true(udi_model_param_name(NULL, 0) == NULL);
   assert_true(udi_model_param_name(have.model, -1) == NULL);
   assert_true(udi_model_param_name(have.model, udi_model_param_count(have.model)) == NULL);
@@ -337,6 +346,10 @@ static void test_handles_of_two_contexts(void** state) {
   assert_fails(udi_trainer_create(other, have.model, &config, &trainer, &error), UDI_E_INVALID,
                "model belongs to another context");
   assert_ptr_equal(trainer, UNTOUCHED);
+  udi_group* group = NULL;
+  assert_works(udi_group_create(other, NULL, &group, &error));
+  assert_fails(udi_trainer_join(have.trainer, group, &error), UDI_E_INVALID, "group belongs to another context");
+  udi_group_free(group);
   udi_views_free(views);
   udi_context_free(other);
 }

@@ -118,7 +118,7 @@ static const struct field train_fields[] = {
     FLAG(loss_reduction),
     FIELD(micro_batch, I32, -1, "0", TWO20 + 1, "1048576"),
     FIELD(rank, I32, -1, "0", 1, "0"),
-    FIELD(world, I32, 0, "1", 2, "1"),
+    FIELD(world, I32, 0, "1", TWO20 + 1, "1048576"),
     FIELD(total_steps, I64, 0, "1", TWO40 + 1, TWO40_TEXT),
     FIELD(steps_per_epoch, I64, 0, "1", TWO40 + 1, TWO40_TEXT),
     FIELD(warmup_steps, I64, -1, "0", TWO40 + 1, TWO40_TEXT),
@@ -141,6 +141,18 @@ static const struct field train_fields[] = {
     FIELD(beta2, F64, -0.5, "0", 1, "0.99999999"),
     FIELD(epsilon, F64, 0, "1e-30", 1.5, "1"),
     FIELD(sgd_momentum, F64, -0.5, "0", 1, "0.999999"),
+    FLAG(rank_reduction),
+    FIELD(reserved, I32, -1, "0", 1, "0"),
+};
+#undef STRUCT
+#define STRUCT udi_group_config
+static const struct field group_fields[] = {
+    FIELD(rank, I32, -2, "-1", 1, "0"),
+    FIELD(world, I32, -1, "0", TWO20 + 1, "1048576"),
+    FIELD(port, I32, -2, "-1", 65536, "65535"),
+    FIELD(timeout, F64, 0, "0.1", 86401, "86400"),
+    FIELD(bucket_bytes, I64, -1, "0", TWO40 + 1, TWO40_TEXT),
+    FREE(address),
 };
 #undef STRUCT
 #define STRUCT udi_extract_config

@@ -82,6 +82,12 @@ static udi_status with_train_config(const void* config, udi_error* error) {
   assert_out(out);
   return status;
 }
+static udi_status with_group_config(const void* config, udi_error* error) {
+  udi_group* out = UNTOUCHED;
+  const udi_status status = udi_group_create(have.context, config, &out, error);
+  assert_out(out);
+  return status;
+}
 static udi_status with_extract_config(const void* config, udi_error* error) {
   udi_tensor* out = UNTOUCHED;
   const udi_status status = udi_model_extract(have.model, &images, UDI_NCHW, config, &out, error);
@@ -157,12 +163,16 @@ static void test_configurations(void** state) {
   const udi_view_config views = small_view_config();
   udi_loader_config loader;
   const udi_train_config train = small_train_config();
+  udi_group_config group;
   udi_extract_config extract;
   udi_attention_config attention;
   (void)state;
   udi_context_config_init(&context, sizeof context);
   udi_loader_config_init(&loader, sizeof loader);
   loader.batch_size = 2;
+  udi_group_config_init(&group, sizeof group);
+  group.rank = 0;
+  group.world = 1;
   udi_extract_config_init(&extract, sizeof extract);
   udi_attention_config_init(&attention, sizeof attention);
   attention.source = UDI_ATTENTION_SRS;
@@ -172,6 +182,7 @@ static void test_configurations(void** state) {
   ASSERT_FIELDS(with_view_config_of_a_loader, views, view_fields);
   ASSERT_FIELDS(with_loader_config, loader, loader_fields);
   ASSERT_FIELDS(with_train_config, train, train_fields);
+  ASSERT_FIELDS(with_group_config, group, group_fields);
   ASSERT_FIELDS(with_extract_config, extract, extract_fields);
   ASSERT_FIELDS(with_attention_config, attention, attention_fields);
 }
@@ -201,6 +212,13 @@ static void test_contradictions(void** state) {
   views = small_view_config();
   views.channels = 1;
   REFUSES(with_view_config_of_a_loader, views, "views.channels is 1, must be 0 or config.channels, 3");
+  udi_group_config group;
+  udi_group_config_init(&group, sizeof group);
+  group.world = 2;
+  REFUSES(with_group_config, group, "rank is -1 and world is 2: give both");
+  group.rank = 1;
+  group.port = 0;
+  REFUSES(with_group_config, group, "port is 0 on rank 1");
 #undef REFUSES
 }
 

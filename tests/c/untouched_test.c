@@ -22,6 +22,7 @@ static udi_model_config model_config;
 static udi_view_config view_config;
 static udi_loader_config loader_config;
 static udi_train_config train_config;
+static udi_group_config group_config;
 static udi_array images;
 static managed_tensor managed;
 
@@ -53,6 +54,9 @@ static int make_all(void** state) {
   udi_loader_config_init(&loader_config, sizeof loader_config);
   loader_config.batch_size = 2;
   train_config = small_train_config();
+  udi_group_config_init(&group_config, sizeof group_config);
+  group_config.rank = 0;
+  group_config.world = 1;
   images = array_of(pixels, UDI_F32, 4, pixels_shape);
   managed = managed_of(pixels, FLOAT, 32, (int64_t*)pixels_shape, 4, NULL, NULL);
   crops = array_of(crop_bytes, UDI_U8, 5, crops_shape);
@@ -99,6 +103,7 @@ ROW(udi_views_crops, h->views, 1)
 ROW(udi_views_coords, h->views)
 ROW(udi_loader_open, h->context, image_folder, &view_config, &loader_config)
 ROW(udi_loader_next, h->loader)
+ROW(udi_group_create, h->context, &group_config)
 ROW(udi_trainer_create, h->context, have.model, &train_config)
 ROW(udi_trainer_step, h->trainer, (const udi_views* const*)&have.views, 1)
 ROW(udi_trainer_model, h->trainer, UDI_TEACHER)
@@ -122,6 +127,7 @@ static void free_tensor(void* made) { udi_tensor_free(made); }
 static void free_dlpack(void* made) { ((managed_tensor*)made)->deleter(made); }
 static void free_views(void* made) { udi_views_free(made); }
 static void free_loader(void* made) { udi_loader_free(made); }
+static void free_group(void* made) { udi_group_free(made); }
 static void free_trainer(void* made) { udi_trainer_free(made); }
 static void free_string(void* made) { udi_string_free(made); }
 
@@ -153,6 +159,7 @@ static const struct row {
     {"udi_views_coords", call_udi_views_coords, 0, free_tensor, 1},
     {"udi_loader_open", call_udi_loader_open, 0, free_loader, 1},
     {"udi_loader_next", call_udi_loader_next, 0, free_views, 1},
+    {"udi_group_create", call_udi_group_create, 0, free_group, 1},
     {"udi_trainer_create", call_udi_trainer_create, 0, free_trainer, 1},
     {"udi_trainer_step", call_udi_trainer_step, sizeof(udi_step_stats), NULL, 1},
     {"udi_trainer_model", call_udi_trainer_model, 0, free_model, 1},

@@ -23,12 +23,13 @@ _fit.check()
 
 from udi._call import Handle, text  # noqa: E402
 from udi._configs import (  # noqa: E402
-    AttentionConfig, ContextConfig, ExtractConfig, LoaderConfig, ModelConfig, TrainConfig, ViewConfig)
+    AttentionConfig, ContextConfig, ExtractConfig, GroupConfig, LoaderConfig, ModelConfig, TrainConfig, ViewConfig)
 from udi._context import Context, run, schema, to_bar  # noqa: E402
 from udi._data import Loader, Views  # noqa: E402
 from udi._errors import (  # noqa: E402
     Cancelled, Error, FormatError, InvalidError, IoError, MemoryLimitError, NonFiniteError, NotFoundError, ShapeError,
     UnsupportedError)
+from udi._group import Group  # noqa: E402
 from udi._header import (  # noqa: E402
     Attention, DeviceType, Dtype, Layout, LogLevel, ModelInfo, Optimizer, Progress, Role, Status, StepStats, Token)
 from udi._model import Model, extract  # noqa: E402
@@ -39,7 +40,7 @@ from udi._udi import lib as _lib  # noqa: E402
 __version__ = text(_lib.udi_version_string())
 __all__ = [
     "Attention", "AttentionConfig", "Cancelled", "Context", "ContextConfig", "DeviceType", "Dtype", "Error", "ExtractConfig",
-    "FormatError", "Handle", "InvalidError", "IoError", "Layout", "Loader", "LoaderConfig", "LogLevel", "MemoryLimitError",
+    "FormatError", "Group", "GroupConfig", "Handle", "InvalidError", "IoError", "Layout", "Loader", "LoaderConfig", "LogLevel", "MemoryLimitError",
     "Model", "ModelConfig", "ModelInfo", "NonFiniteError", "NotFoundError", "Optimizer", "Progress", "Role", "ShapeError",
     "Status", "StepStats", "Tensor", "Token", "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract",
     "run", "schema", "to_bar",

@@ -13,7 +13,7 @@ class ContextConfig(Config):
     """udi_context_config of udi.h.
 
     device_type: UDI_CPU; UDI_CUDA asked for and not there is an error
-    device_index: 0 for UDI_CPU
+    device_index: 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0
     num_threads: to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core
     deterministic: 1: a picture's tokens are the same to the bit in any batch and on any number of threads, on
         one machine; slower for small batches. 0: they are the same up to rounding
@@ -191,8 +191,10 @@ class LoaderConfig(Config):
     batch_size: images, 1 to 2^20, and no more than the set has
     workers: threads, 0 to 1024; 0: one a core. The views do not depend on it
     channels: of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays
-    rank: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
-    world: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+    rank: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+        together are those of one process with world times batch_size, no image twice
+    world: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+        together are those of one process with world times batch_size, no image twice
     seed: of order and augmentation
     max_pixels: of one image, 1 to 2^40; larger ones count as bad
     max_file_bytes: of one image file, 1 to 2^40
@@ -233,8 +235,10 @@ class TrainConfig(Config):
     target_blend: 0: logits (official); 1: probabilities (paper)
     loss_reduction: 0: mean of the levels (official); 1: their sum (paper)
     micro_batch: images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only
-    rank: 0 of 1
-    world: 0 of 1
+    rank: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+        udi_trainer_join, whose group must be so
+    world: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+        udi_trainer_join, whose group must be so
     total_steps: where the schedules end, at least 1; steps beyond have their last values
     steps_per_epoch: at least 1; the teacher temperature moves once an epoch
     warmup_steps: linear, of lr; 0: none
@@ -257,6 +261,8 @@ class TrainConfig(Config):
     beta2: AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1
     epsilon: AdamW: 0 to 0.999999, 0 to 0.99999999, 1e-30 to 1
     sgd_momentum: SGD and LARS: 0 to 0.999999
+    rank_reduction: of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as
+        one rank with all their images; 1: the mean of the ranks' means (official)
     """
 
     _struct = "udi_train_config"
@@ -264,7 +270,7 @@ class TrainConfig(Config):
             "total_steps", "steps_per_epoch", "warmup_steps", "freeze_last_layer_steps", "teacher_temp_warmup_epochs",
             "seed", "lr", "min_lr", "weight_decay", "weight_decay_end", "clip_grad", "momentum_teacher",
             "momentum_teacher_end", "student_temp", "teacher_temp", "warmup_teacher_temp", "alpha", "center_momentum",
-            "beta1", "beta2", "epsilon", "sgd_momentum")
+            "beta1", "beta2", "epsilon", "sgd_momentum", "rank_reduction")
     _enums = {"precision": Dtype, "optimizer": Optimizer}
     if TYPE_CHECKING:
         precision: Dtype
@@ -296,6 +302,7 @@ class TrainConfig(Config):
         beta2: float
         epsilon: float
         sgd_momentum: float
+        rank_reduction: int
 
         def __init__(self, *, precision: Dtype | str = ..., optimizer: Optimizer | str = ..., target_blend: int = ...,
                 loss_reduction: int = ..., micro_batch: int = ..., rank: int = ..., world: int = ...,
@@ -305,7 +312,36 @@ class TrainConfig(Config):
                 clip_grad: float = ..., momentum_teacher: float = ..., momentum_teacher_end: float = ...,
                 student_temp: float = ..., teacher_temp: float = ..., warmup_teacher_temp: float = ...,
                 alpha: float = ..., center_momentum: float = ..., beta1: float = ..., beta2: float = ...,
-                epsilon: float = ..., sgd_momentum: float = ...) -> None: ...
+                epsilon: float = ..., sgd_momentum: float = ..., rank_reduction: int = ...) -> None: ...
+
+
+class GroupConfig(Config):
+    """Where the ranks of a distributed run meet.
+
+    rank: rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says
+    world: rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says
+    port: of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT, else
+        one that follows from the launcher's job, else 29500
+    timeout: seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later point
+        where they meet
+    bucket_bytes: gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding
+    address: of rank 0's machine: a host's name or an IP address. NULL: MASTER_ADDR, else the launcher's, else
+        127.0.0.1. Borrowed for the call
+    """
+
+    _struct = "udi_group_config"
+    _fields = ("rank", "world", "port", "timeout", "bucket_bytes", "address")
+    _enums = {}
+    if TYPE_CHECKING:
+        rank: int
+        world: int
+        port: int
+        timeout: float
+        bucket_bytes: int
+        address: str
+
+        def __init__(self, *, rank: int = ..., world: int = ..., port: int = ..., timeout: float = ...,
+                bucket_bytes: int = ..., address: str | os.PathLike[str] = ...) -> None: ...
 
 
 class ExtractConfig(Config):

@@ -2,7 +2,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-FINGERPRINT = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9"
+FINGERPRINT = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9"
 VERSION = 1000
 ABI = 0
 
@@ -32,12 +32,15 @@ LAYOUT = {
     "udi_loader_config": (72, {"struct_size": 0, "batch_size": 4, "workers": 8, "channels": 12, "rank": 16, "world": 20,
             "seed": 24, "max_pixels": 32, "max_file_bytes": 40, "max_cache_bytes": 48, "max_bad_percent": 56,
             "cache_dir": 64}),
-    "udi_train_config": (208, {"struct_size": 0, "precision": 4, "optimizer": 8, "target_blend": 12,
+    "udi_train_config": (216, {"struct_size": 0, "precision": 4, "optimizer": 8, "target_blend": 12,
             "loss_reduction": 16, "micro_batch": 20, "rank": 24, "world": 28, "total_steps": 32, "steps_per_epoch": 40,
             "warmup_steps": 48, "freeze_last_layer_steps": 56, "teacher_temp_warmup_epochs": 64, "seed": 72, "lr": 80,
             "min_lr": 88, "weight_decay": 96, "weight_decay_end": 104, "clip_grad": 112, "momentum_teacher": 120,
             "momentum_teacher_end": 128, "student_temp": 136, "teacher_temp": 144, "warmup_teacher_temp": 152,
-            "alpha": 160, "center_momentum": 168, "beta1": 176, "beta2": 184, "epsilon": 192, "sgd_momentum": 200}),
+            "alpha": 160, "center_momentum": 168, "beta1": 176, "beta2": 184, "epsilon": 192, "sgd_momentum": 200,
+            "rank_reduction": 208, "reserved": 212}),
+    "udi_group_config": (40, {"struct_size": 0, "rank": 4, "world": 8, "port": 12, "timeout": 16, "bucket_bytes": 24,
+            "address": 32}),
     "udi_extract_config": (24, {"struct_size": 0, "token": 4, "block": 8, "num_blocks": 12, "normalize": 16,
             "batch_size": 20}),
     "udi_attention_config": (16, {"struct_size": 0, "source": 4, "patch_row": 8, "patch_col": 12}),
@@ -56,7 +59,7 @@ class Status(IntEnum):
     INVALID = 1  # an argument is NULL, out of range or contradicts another
     SHAPE = 2  # an array has another shape or dtype than the call needs
     NOT_FOUND = 3  # a file, a tensor, a library or a name is not there
-    IO = 4  # reading or writing failed; native_code is errno
+    IO = 4  # reading or writing failed, native_code is errno; or a rank of a group is gone, or late
     FORMAT = 5  # bytes are not what they claim to be
     VERSION = 6  # another version of a struct, a file format or LibTorch
     MEMORY = 7  # memory ran out, or a limit on it was met
@@ -147,7 +150,7 @@ class StepStats(NamedTuple):
     """udi_step_stats of udi.h.
 
     step: of this step, from 0
-    loss: this and its parts in nats
+    loss: this and its parts in nats; with a group everything here is of all ranks
     global_cls: NaN where the model has none
     global_cls_plus: NaN where the model has none
     global_patch: NaN where the model has none
@@ -409,6 +412,29 @@ DOCS = {
     "udi_loader_free": (
         "waits for its threads; ignores NULL"
     ),
+    "udi_group_config_init": (
+        "Everything as the launcher's environment says; a timeout of 600 s. Ignores NULL."
+    ),
+    "udi_group_create": (
+        "Meets the other ranks: every process calls it, and it returns when all have come. config NULL: the "
+        "defaults. The environment is torchrun's (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), "
+        "Open MPI's (OMPI_COMM_WORLD_RANK, ...) or srun's (SLURM_PROCID, ...), in this order; what config "
+        "says comes before it, and without any the group is this process alone, which opens no connection. "
+        "Until it is freed, a group of more keeps threads of its own and one connection a rank; rank 0 "
+        "listens on the port. They are not encrypted: use a network that is trusted. UDI_E_INVALID: also "
+        "variables or ranks that contradict each other; UDI_E_IO: the port is taken, or a rank has not come "
+        "within the timeout (the message names it); UDI_E_UNSUPPORTED: more than one rank in a context on a "
+        "GPU."
+    ),
+    "udi_group_rank": (
+        "0 to world - 1; 0 for NULL"
+    ),
+    "udi_group_world": (
+        "the number of ranks; 0 for NULL"
+    ),
+    "udi_group_free": (
+        "ends its threads once no trainer uses it; ignores NULL"
+    ),
     "udi_train_config_init": (
         "The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for "
         "256 images a step. For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and "
@@ -418,12 +444,22 @@ DOCS = {
         "Student and teacher start as copies of model, which is of the same context and stays as it is. "
         "UDI_E_INVALID: the field of config that is out of range."
     ),
+    "udi_trainer_join": (
+        "Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, "
+        "each with a trainer of the same configuration; all become what rank 0's is, weights, optimizer, "
+        "centers and steps. So a run goes on from a checkpoint on any number of ranks: rank 0 loads it, the "
+        "others create. UDI_E_INVALID: the ranks' configurations differ (the message says in what), or rank "
+        "and world in the trainer's are another group's; UDI_E_IO: a rank is gone."
+    ),
     "udi_trainer_step": (
         "One optimisation step over all images of views[0..count): teacher, targets, student, loss, "
         "gradients, per-tensor clipping, update, teacher average, centers. Several views, 1 to 2^20, equal "
         "one batch of all their images; they are of the trainer's context and agree in local_crops. stats may "
         "be NULL. UDI_E_SHAPE: views that do not fit the model or each other; UDI_E_NONFINITE: the loss or a "
-        "gradient is not finite. After a failure nothing has moved."
+        "gradient is not finite. After a failure nothing has moved. In a group every rank calls it, with "
+        "equally many views; the step is over the images of all, and leaves the same trainer on every rank. "
+        "If it fails on one rank it fails on all, with that rank's status and a message that names it; "
+        "UDI_E_IO: a rank is gone, or has not come within the timeout."
     ),
     "udi_trainer_steps": (
         "Steps done; 0 for NULL."
@@ -433,13 +469,15 @@ DOCS = {
     ),
     "udi_trainer_save": (
         "Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be "
-        "NULL. A file that was there becomes path + \".prev\", and the one of that name goes."
+        "NULL. A file that was there becomes path + \".prev\", and the one of that name goes. In a group one "
+        "rank is enough: all would write the same."
     ),
     "udi_trainer_load": (
-        "The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved "
-        "position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. "
-        "UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged "
-        "and path + \".prev\" is there, the message says so: load that one to go on from the checkpoint before."
+        "The trainer as it was saved, to the bit on the same device, and in no group; loader, if not NULL, is "
+        "set to its saved position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a "
+        "newer libudi. UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is "
+        "gone or damaged and path + \".prev\" is there, the message says so: load that one to go on from the "
+        "checkpoint before."
     ),
     "udi_trainer_free": (
         "ignores NULL"
@@ -451,7 +489,9 @@ DOCS = {
         "Runs the job `name` (\"pretrain\", \"extract\", \"knn\", ...). config_json: an object of options; unknown "
         "or misfit ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, "
         "if not NULL, gets a JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to "
-        "stop; else what the files and calls behind the job give."
+        "stop; else what the files and calls behind the job give. pretrain, extract and knn are done by all "
+        "processes of a launcher together (udi_group_create; option world 1: by this one alone): rank 0 logs, "
+        "calls progress, writes the files and has the result, which is an empty object elsewhere."
     ),
     "udi_string_free": (
         "ignores NULL"

@@ -9,6 +9,7 @@ from udi._config import choice
 from udi._configs import TrainConfig
 from udi._context import Context
 from udi._data import Loader, Views
+from udi._group import Group
 from udi._header import Role, StepStats
 from udi._model import Model
 from udi._udi import ffi
@@ -32,6 +33,10 @@ class Trainer(Handle):
         trainer = cls.__new__(cls)
         Handle.__init__(trainer, owner, context._lane)
         return trainer
+
+    @documented("udi_trainer_join")
+    def join(self, group: Group) -> None:
+        call("udi_trainer_join", self, group)
 
     @documented("udi_trainer_step")
     def step(self, *views: Views) -> StepStats:

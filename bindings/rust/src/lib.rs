@@ -5,6 +5,7 @@ mod array;
 mod context;
 mod error;
 mod fit;
+mod group;
 mod model;
 #[allow(missing_docs)]
 #[rustfmt::skip]
@@ -20,6 +21,7 @@ pub use array::{Array, Element, Image, Pixel};
 pub use context::{job_schema, CancelHandle, Context, Log, OnProgress};
 pub use error::{Error, Result};
 pub use fit::Interface;
+pub use group::Group;
 pub use model::Model;
 pub use tensor::Tensor;
 pub use trainer::Trainer;

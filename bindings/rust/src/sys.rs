@@ -33,6 +33,11 @@ pub struct udi_trainer {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct udi_group {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct DLManagedTensorVersioned {
     _unused: [u8; 0],
 }
@@ -214,6 +219,18 @@ pub struct udi_train_config {
     pub beta2: f64,
     pub epsilon: f64,
     pub sgd_momentum: f64,
+    pub rank_reduction: i32,
+    pub reserved: i32,
+}
+#[repr(C)]
+pub struct udi_group_config {
+    pub struct_size: u32,
+    pub rank: i32,
+    pub world: i32,
+    pub port: i32,
+    pub timeout: f64,
+    pub bucket_bytes: i64,
+    pub address: *const ::std::os::raw::c_char,
 }
 #[repr(C)]
 pub struct udi_extract_config {
@@ -555,6 +572,26 @@ extern "C" {
     pub fn udi_loader_free(loader: *mut udi_loader);
 }
 extern "C" {
+    pub fn udi_group_config_init(config: *mut udi_group_config, struct_size: usize);
+}
+extern "C" {
+    pub fn udi_group_create(
+        context: *mut udi_context,
+        config: *const udi_group_config,
+        out: *mut *mut udi_group,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_group_rank(group: *const udi_group) -> i32;
+}
+extern "C" {
+    pub fn udi_group_world(group: *const udi_group) -> i32;
+}
+extern "C" {
+    pub fn udi_group_free(group: *mut udi_group);
+}
+extern "C" {
     pub fn udi_train_config_init(config: *mut udi_train_config, struct_size: usize);
 }
 extern "C" {
@@ -563,6 +600,13 @@ extern "C" {
         model: *const udi_model,
         config: *const udi_train_config,
         out: *mut *mut udi_trainer,
+        error: *mut udi_error,
+    ) -> udi_status;
+}
+extern "C" {
+    pub fn udi_trainer_join(
+        trainer: *mut udi_trainer,
+        group: *mut udi_group,
         error: *mut udi_error,
     ) -> udi_status;
 }
@@ -668,7 +712,7 @@ pub const UDI_ATTENTION_SRS: udi_attention = 3;
 pub const UDI_ADAMW: udi_optimizer = 1;
 pub const UDI_SGD: udi_optimizer = 2;
 pub const UDI_LARS: udi_optimizer = 3;
-pub const API_FINGERPRINT: &str = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9";
+pub const API_FINGERPRINT: &str = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
 pub const API_VERSION: u32 = 1000;
 pub const API_ABI: u32 = 0;
 
@@ -709,12 +753,13 @@ pub fn layout() -> Vec<(&'static str, usize, usize)> {
             blur_radius_max=104, channels=108);
     rows!(rows, udi_loader_config, 72, struct_size=0, batch_size=4, workers=8, channels=12, rank=16, world=20, seed=24,
             max_pixels=32, max_file_bytes=40, max_cache_bytes=48, max_bad_percent=56, cache_dir=64);
-    rows!(rows, udi_train_config, 208, struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,
+    rows!(rows, udi_train_config, 216, struct_size=0, precision=4, optimizer=8, target_blend=12, loss_reduction=16,
             micro_batch=20, rank=24, world=28, total_steps=32, steps_per_epoch=40, warmup_steps=48,
             freeze_last_layer_steps=56, teacher_temp_warmup_epochs=64, seed=72, lr=80, min_lr=88, weight_decay=96,
             weight_decay_end=104, clip_grad=112, momentum_teacher=120, momentum_teacher_end=128, student_temp=136,
             teacher_temp=144, warmup_teacher_temp=152, alpha=160, center_momentum=168, beta1=176, beta2=184,
-            epsilon=192, sgd_momentum=200);
+            epsilon=192, sgd_momentum=200, rank_reduction=208, reserved=212);
+    rows!(rows, udi_group_config, 40, struct_size=0, rank=4, world=8, port=12, timeout=16, bucket_bytes=24, address=32);
     rows!(rows, udi_extract_config, 24, struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20);
     rows!(rows, udi_attention_config, 16, struct_size=0, source=4, patch_row=8, patch_col=12);
     rows!(rows, udi_step_stats, 168, struct_size=0, reserved=4, step=8, loss=16, global_cls=24, global_cls_plus=32,

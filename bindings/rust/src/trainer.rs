@@ -4,6 +4,7 @@ use std::ptr::null_mut;
 
 use crate::context::{handle, Context};
 use crate::error::{c_path, call, made, Result};
+use crate::group::Group;
 use crate::model::Model;
 use crate::sys;
 use crate::types::{Role, StepStats, TrainConfig};
@@ -34,6 +35,12 @@ impl Trainer {
         let raw =
             made(|out, error| unsafe { sys::udi_trainer_load(context.as_ptr(), path.as_ptr(), loader, out, error) })?;
         Ok(Trainer { raw, lane: context.lane.clone() })
+    }
+
+    /// Steps from now on are over the group's ranks. Every rank calls it, each with a trainer of the same configuration; all
+    /// become what rank 0's is. [`Status::Invalid`](crate::Status): the ranks' configurations differ.
+    pub fn join(&mut self, group: &Group) -> Result<()> {
+        call(|error| unsafe { sys::udi_trainer_join(self.as_ptr(), group.as_ptr(), error) })
     }
 
     /// One optimisation step over all images of the views: teacher, targets, student, loss, gradients, per-tensor

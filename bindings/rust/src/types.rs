@@ -14,7 +14,7 @@ enumeration! {
         Shape = UDI_E_SHAPE,
         /// `UDI_E_NOT_FOUND`: a file, a tensor, a library or a name is not there
         NotFound = UDI_E_NOT_FOUND,
-        /// `UDI_E_IO`: reading or writing failed; native_code is errno
+        /// `UDI_E_IO`: reading or writing failed, native_code is errno; or a rank of a group is gone, or late
         Io = UDI_E_IO,
         /// `UDI_E_FORMAT`: bytes are not what they claim to be
         Format = UDI_E_FORMAT,
@@ -168,7 +168,7 @@ configuration! {
     ContextConfig: udi_context_config by udi_context_config_init {
         /// UDI_CPU; UDI_CUDA asked for and not there is an error
         device_type: DeviceType,
-        /// 0 for UDI_CPU
+        /// 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0
         device_index: i32,
         /// to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core
         num_threads: i32,
@@ -308,9 +308,11 @@ configuration! {
         workers: i32,
         /// of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays
         channels: i32,
-        /// this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+        /// this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+        /// together are those of one process with world times batch_size, no image twice
         rank: i32,
-        /// this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20
+        /// this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+        /// together are those of one process with world times batch_size, no image twice
         world: i32,
         /// of order and augmentation
         seed: u64,
@@ -341,9 +343,11 @@ configuration! {
         loss_reduction: i32,
         /// images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only
         micro_batch: i32,
-        /// 0 of 1
+        /// rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs udi_trainer_join,
+        /// whose group must be so
         rank: i32,
-        /// 0 of 1
+        /// rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs udi_trainer_join,
+        /// whose group must be so
         world: i32,
         /// where the schedules end, at least 1; steps beyond have their last values
         total_steps: i64,
@@ -389,6 +393,30 @@ configuration! {
         epsilon: f64,
         /// SGD and LARS: 0 to 0.999999
         sgd_momentum: f64,
+        /// of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as one rank with all
+        /// their images; 1: the mean of the ranks' means (official)
+        rank_reduction: i32,
+    }
+}
+
+configuration! {
+    /// `udi_group_config`: Where the ranks of a distributed run meet.
+    GroupConfig: udi_group_config by udi_group_config_init {
+        /// rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says
+        rank: i32,
+        /// rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says
+        world: i32,
+        /// of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT, else one
+        /// that follows from the launcher's job, else 29500
+        port: i32,
+        /// seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later point where
+        /// they meet
+        timeout: f64,
+        /// gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding
+        bucket_bytes: i64,
+        /// of rank 0's machine: a host's name or an IP address. NULL: MASTER_ADDR, else the launcher's, else 127.0.0.1.
+        /// Borrowed for the call
+        address: Option<String>,
     }
 }
 
@@ -425,7 +453,7 @@ result! {
     StepStats: udi_step_stats {
         /// of this step, from 0
         step: i64,
-        /// this and its parts in nats
+        /// this and its parts in nats; with a group everything here is of all ranks
         loss: f64,
         /// NaN where the model has none
         global_cls: f64,

@@ -17,7 +17,7 @@ TEST(TrainConfig, SurvivesJson) {
   c.seed = UINT64_MAX;
   c.lr = 0.1 + 0.2;  // needs all its digits
   const nlohmann::json json = config_to_json(c);
-  EXPECT_EQ(json.size(), 29u);  // every field but struct_size
+  EXPECT_EQ(json.size(), 30u);  // every field but struct_size and reserved
   const udi_train_config back = train_config_from_json(nlohmann::json::parse(json.dump()));
   EXPECT_EQ(config_to_json(back), json);
   EXPECT_EQ(back.lr, c.lr);
@@ -47,7 +47,9 @@ TEST(TrainConfig, NamesFieldValueAndLimit) {
   EXPECT_NE(message([](udi_train_config& c) { c.micro_batch = -1; }), "accepted");
   EXPECT_NE(message([](udi_train_config& c) { c.optimizer = 4; }), "accepted");
   EXPECT_NE(message([](udi_train_config& c) { c.precision = UDI_F16; }), "accepted");
-  EXPECT_NE(message([](udi_train_config& c) { c.world = 2; }), "accepted");
+  EXPECT_EQ(message([](udi_train_config& c) { c.rank = 1, c.world = 2; }), "accepted");
+  EXPECT_EQ(message([](udi_train_config& c) { c.rank = 1; }), "rank is 1, must be 0 to 0");
+  EXPECT_NE(message([](udi_train_config& c) { c.world = 0; }), "accepted");
   EXPECT_THROW(Trainer(support::make_model(support::small_model()),
                        [] {
                          udi_train_config c = support::small_train();

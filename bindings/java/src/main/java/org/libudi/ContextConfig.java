@@ -32,7 +32,7 @@ public final class ContextConfig {
     }
 
     /**
-     * Sets device_index: 0 for UDI_CPU.
+     * Sets device_index: 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0.
      *
      * @param value the new one
      * @return this
@@ -42,7 +42,7 @@ public final class ContextConfig {
         return this;
     }
 
-    /** {@return device_index: 0 for UDI_CPU} */
+    /** {@return device_index: 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0} */
     public int deviceIndex() {
         return struct.device_index;
     }

@@ -64,7 +64,8 @@ public final class LoaderConfig {
     }
 
     /**
-     * Sets rank: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20.
+     * Sets rank: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+     * together are those of one process with world times batch_size, no image twice.
      *
      * @param value the new one
      * @return this
@@ -74,13 +75,15 @@ public final class LoaderConfig {
         return this;
     }
 
-    /** {@return rank: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20} */
+    /** {@return rank: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all
+     * ranks together are those of one process with world times batch_size, no image twice} */
     public int rank() {
         return struct.rank;
     }
 
     /**
-     * Sets world: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20.
+     * Sets world: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+     * together are those of one process with world times batch_size, no image twice.
      *
      * @param value the new one
      * @return this
@@ -90,7 +93,8 @@ public final class LoaderConfig {
         return this;
     }
 
-    /** {@return world: this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20} */
+    /** {@return world: this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all
+     * ranks together are those of one process with world times batch_size, no image twice} */
     public int world() {
         return struct.world;
     }

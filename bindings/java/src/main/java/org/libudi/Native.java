@@ -12,7 +12,7 @@ import com.sun.jna.ptr.PointerByReference;
 /** Every function, struct and constant of udi.h, as JNA maps them; the other classes are made of it. */
 interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "ca5719a58fc407f3d05317e30e5f97192f25ad629dbc46626dbd9b36f67b68e9";
+    String API_FINGERPRINT = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -111,6 +111,15 @@ interface Native extends Library {
         public TrainerHandle() {}
 
         public TrainerHandle(Pointer pointer) {
+            super(pointer);
+        }
+    }
+
+    /** the processes of a distributed run, this one among them */
+    class GroupHandle extends PointerType {
+        public GroupHandle() {}
+
+        public GroupHandle(Pointer pointer) {
             super(pointer);
         }
     }
@@ -248,7 +257,7 @@ interface Native extends Library {
         public int struct_size;
         /** UDI_CPU; UDI_CUDA asked for and not there is an error */
         public int device_type;
-        /** 0 for UDI_CPU */
+        /** 0 for UDI_CPU; of UDI_CUDA -1 is the launcher's local rank (udi_group_create), else 0 */
         public int device_index;
         /** to 4096: of udi_views_create, and of loaders with workers 0; 0: one a core */
         public int num_threads;
@@ -406,9 +415,11 @@ interface Native extends Library {
         public int workers;
         /** of the crops, 1 to 16: 3 or 1 of JPEG and PNG, those of .npy arrays */
         public int channels;
-        /** this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
+        /** this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+         * together are those of one process with world times batch_size, no image twice */
         public int rank;
-        /** this process's share: 0 of 1; rank 0 to world - 1, world 1 to 2^20 */
+        /** this process's share, default 0 of 1; rank 0 to world - 1, world 1 to 2^20. The batches of all ranks
+         * together are those of one process with world times batch_size, no image twice */
         public int world;
         /** of order and augmentation */
         public long seed;
@@ -435,7 +446,7 @@ interface Native extends Library {
             "world", "total_steps", "steps_per_epoch", "warmup_steps", "freeze_last_layer_steps",
             "teacher_temp_warmup_epochs", "seed", "lr", "min_lr", "weight_decay", "weight_decay_end", "clip_grad",
             "momentum_teacher", "momentum_teacher_end", "student_temp", "teacher_temp", "warmup_teacher_temp", "alpha",
-            "center_momentum", "beta1", "beta2", "epsilon", "sgd_momentum"})
+            "center_momentum", "beta1", "beta2", "epsilon", "sgd_momentum", "rank_reduction", "reserved"})
     class TrainConfig extends Struct {
         public int struct_size;
         /** UDI_F32, or UDI_BF16 for activations over float32 weights */
@@ -447,9 +458,11 @@ interface Native extends Library {
         public int loss_reduction;
         /** images worked on at once, to 2^20; 0: chosen for the device. Changes rounding only */
         public int micro_batch;
-        /** 0 of 1 */
+        /** rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs udi_trainer_join,
+         * whose group must be so */
         public int rank;
-        /** 0 of 1 */
+        /** rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs udi_trainer_join,
+         * whose group must be so */
         public int world;
         /** where the schedules end, at least 1; steps beyond have their last values */
         public long total_steps;
@@ -495,11 +508,42 @@ interface Native extends Library {
         public double epsilon;
         /** SGD and LARS: 0 to 0.999999 */
         public double sgd_momentum;
+        /** of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as one rank with all
+         * their images; 1: the mean of the ranks' means (official) */
+        public int rank_reduction;
+        /** 0 */
+        public int reserved;
 
         public TrainConfig() {
-            super(208, 0, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144,
-                    152, 160, 168, 176, 184, 192, 200);
-            struct_size = 208;
+            super(216, 0, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144,
+                    152, 160, 168, 176, 184, 192, 200, 208, 212);
+            struct_size = 216;
+        }
+    }
+
+    /** Where the ranks of a distributed run meet. */
+    @FieldOrder({"struct_size", "rank", "world", "port", "timeout", "bucket_bytes", "address"})
+    class GroupConfig extends Struct {
+        public int struct_size;
+        /** rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says */
+        public int rank;
+        /** rank 0 to world - 1, world 1 to 2^20; -1 and 0: as the launcher's environment says */
+        public int world;
+        /** of rank 0's machine, 0 to 65535; 0: a free one, which rank 0 names in its log; -1: MASTER_PORT, else one
+         * that follows from the launcher's job, else 29500 */
+        public int port;
+        /** seconds that a rank waits for the others, 0.1 to 86400: in udi_group_create, and at any later point where
+         * they meet */
+        public double timeout;
+        /** gradients summed over ranks at a time, to 2^40; 0: 16 MiB. Changes speed, and rounding */
+        public long bucket_bytes;
+        /** of rank 0's machine: a host's name or an IP address. NULL: MASTER_ADDR, else the launcher's, else 127.0.0.1.
+         * Borrowed for the call */
+        public Pointer address;
+
+        public GroupConfig() {
+            super(40, 0, 4, 8, 12, 16, 24, 32);
+            struct_size = 40;
         }
     }
 
@@ -546,7 +590,7 @@ interface Native extends Library {
         public int reserved;
         /** of this step, from 0 */
         public long step;
-        /** this and its parts in nats */
+        /** this and its parts in nats; with a group everything here is of all ranks */
         public double loss;
         /** NaN where the model has none */
         public double global_cls;
@@ -612,8 +656,8 @@ interface Native extends Library {
     /** Every struct, to check the layout of. */
     static Struct[] structs() {
         return new Struct[] {new Error(), new Progress(), new Array(), new Image(), new ContextConfig(),
-                new ModelConfig(), new ViewConfig(), new LoaderConfig(), new TrainConfig(), new ExtractConfig(),
-                new AttentionConfig(), new StepStats(), new ModelInfo()};
+                new ModelConfig(), new ViewConfig(), new LoaderConfig(), new TrainConfig(), new GroupConfig(),
+                new ExtractConfig(), new AttentionConfig(), new StepStats(), new ModelInfo()};
     }
 
     /** UDI_VERSION_NUMBER of the library */
@@ -815,6 +859,28 @@ interface Native extends Library {
     /** waits for its threads; ignores NULL */
     void udi_loader_free(LoaderHandle loader);
 
+    /** Everything as the launcher's environment says; a timeout of 600 s. Ignores NULL. */
+    void udi_group_config_init(GroupConfig config, long struct_size);
+
+    /** Meets the other ranks: every process calls it, and it returns when all have come. config NULL: the defaults. The
+     * environment is torchrun's (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), Open MPI's
+     * (OMPI_COMM_WORLD_RANK, ...) or srun's (SLURM_PROCID, ...), in this order; what config says comes before it, and
+     * without any the group is this process alone, which opens no connection. Until it is freed, a group of more keeps
+     * threads of its own and one connection a rank; rank 0 listens on the port. They are not encrypted: use a network
+     * that is trusted. UDI_E_INVALID: also variables or ranks that contradict each other; UDI_E_IO: the port is taken,
+     * or a rank has not come within the timeout (the message names it); UDI_E_UNSUPPORTED: more than one rank in a
+     * context on a GPU. */
+    int udi_group_create(ContextHandle context, GroupConfig config, PointerByReference out, Error error);
+
+    /** 0 to world - 1; 0 for NULL */
+    int udi_group_rank(GroupHandle group);
+
+    /** the number of ranks; 0 for NULL */
+    int udi_group_world(GroupHandle group);
+
+    /** ends its threads once no trainer uses it; ignores NULL */
+    void udi_group_free(GroupHandle group);
+
     /** The README recipe: 300 epochs, warm-up 10, last layer frozen for 1, each epoch of one step, lr for 256 images a
      * step. For n steps an epoch set steps_per_epoch, total_steps, warmup_steps and freeze_last_layer_steps. Ignores
      * NULL. */
@@ -825,10 +891,20 @@ interface Native extends Library {
     int udi_trainer_create(ContextHandle context, ModelHandle model, TrainConfig config, PointerByReference out,
             Error error);
 
+    /** Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, each with a
+     * trainer of the same configuration; all become what rank 0's is, weights, optimizer, centers and steps. So a run
+     * goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create. UDI_E_INVALID: the ranks'
+     * configurations differ (the message says in what), or rank and world in the trainer's are another group's;
+     * UDI_E_IO: a rank is gone. */
+    int udi_trainer_join(TrainerHandle trainer, GroupHandle group, Error error);
+
     /** One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
      * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they
      * are of the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the
-     * model or each other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved. */
+     * model or each other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved. In
+     * a group every rank calls it, with equally many views; the step is over the images of all, and leaves the same
+     * trainer on every rank. If it fails on one rank it fails on all, with that rank's status and a message that names
+     * it; UDI_E_IO: a rank is gone, or has not come within the timeout. */
     int udi_trainer_step(TrainerHandle trainer, Pointer[] views, long count, StepStats stats, Error error);
 
     /** Steps done; 0 for NULL. */
@@ -838,13 +914,14 @@ interface Native extends Library {
     int udi_trainer_model(TrainerHandle trainer, int role, PointerByReference out, Error error);
 
     /** Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A
-     * file that was there becomes path + ".prev", and the one of that name goes. */
+     * file that was there becomes path + ".prev", and the one of that name goes. In a group one rank is enough: all
+     * would write the same. */
     int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader, String path, Error error);
 
-    /** The trainer as it was saved, to the bit on the same device; loader, if not NULL, is set to its saved position.
-     * UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi. UDI_E_NOT_FOUND: also a
-     * file without the position that a loader wants. Where path is gone or damaged and path + ".prev" is there, the
-     * message says so: load that one to go on from the checkpoint before. */
+    /** The trainer as it was saved, to the bit on the same device, and in no group; loader, if not NULL, is set to its
+     * saved position. UDI_E_FORMAT: damaged; the message names the tensor. UDI_E_VERSION: of a newer libudi.
+     * UDI_E_NOT_FOUND: also a file without the position that a loader wants. Where path is gone or damaged and path +
+     * ".prev" is there, the message says so: load that one to go on from the checkpoint before. */
     int udi_trainer_load(ContextHandle context, String path, LoaderHandle loader, PointerByReference out, Error error);
 
     /** ignores NULL */
@@ -856,7 +933,9 @@ interface Native extends Library {
     /** Runs the job `name` ("pretrain", "extract", "knn", ...). config_json: an object of options; unknown or misfit
      * ones are UDI_E_INVALID with their name. progress may be NULL; user goes to it. out_result, if not NULL, gets a
      * JSON object: free it with udi_string_free. UDI_E_CALLBACK: progress asked to stop; else what the files and calls
-     * behind the job give. */
+     * behind the job give. pretrain, extract and knn are done by all processes of a launcher together
+     * (udi_group_create; option world 1: by this one alone): rank 0 logs, calls progress, writes the files and has the
+     * result, which is an empty object elsewhere. */
     int udi_job_run(ContextHandle context, String name, String config_json, ProgressFn progress, Pointer user,
             PointerByReference out_result, Error error);
 

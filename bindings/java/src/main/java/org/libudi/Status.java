@@ -13,7 +13,7 @@ public enum Status {
     SHAPE(2),
     /** UDI_E_NOT_FOUND: a file, a tensor, a library or a name is not there */
     NOT_FOUND(3),
-    /** UDI_E_IO: reading or writing failed; native_code is errno */
+    /** UDI_E_IO: reading or writing failed, native_code is errno; or a rank of a group is gone, or late */
     IO(4),
     /** UDI_E_FORMAT: bytes are not what they claim to be */
     FORMAT(5),

@@ -5,7 +5,7 @@ package org.libudi;
  * udi_step_stats of udi.h.
  *
  * @param step of this step, from 0
- * @param loss this and its parts in nats
+ * @param loss this and its parts in nats; with a group everything here is of all ranks
  * @param globalCls NaN where the model has none
  * @param globalClsPlus NaN where the model has none
  * @param globalPatch NaN where the model has none

@@ -97,7 +97,8 @@ public final class TrainConfig {
     }
 
     /**
-     * Sets rank: 0 of 1.
+     * Sets rank: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+     * udi_trainer_join, whose group must be so.
      *
      * @param value the new one
      * @return this
@@ -107,13 +108,15 @@ public final class TrainConfig {
         return this;
     }
 
-    /** {@return rank: 0 of 1} */
+    /** {@return rank: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+     * udi_trainer_join, whose group must be so} */
     public int rank() {
         return struct.rank;
     }
 
     /**
-     * Sets world: 0 of 1.
+     * Sets world: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+     * udi_trainer_join, whose group must be so.
      *
      * @param value the new one
      * @return this
@@ -123,7 +126,8 @@ public final class TrainConfig {
         return this;
     }
 
-    /** {@return world: 0 of 1} */
+    /** {@return world: rank 0 to world - 1, world 1 to 2^20; default 0 of 1. With a larger world a step needs
+     * udi_trainer_join, whose group must be so} */
     public int world() {
         return struct.world;
     }
@@ -478,5 +482,23 @@ public final class TrainConfig {
     /** {@return sgd_momentum: SGD and LARS: 0 to 0.999999} */
     public double sgdMomentum() {
         return struct.sgd_momentum;
+    }
+
+    /**
+     * Sets rank_reduction: of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks, as
+     * one rank with all their images; 1: the mean of the ranks' means (official).
+     *
+     * @param value the new one
+     * @return this
+     */
+    public TrainConfig rankReduction(int value) {
+        struct.rank_reduction = value;
+        return this;
+    }
+
+    /** {@return rank_reduction: of the patches' loss and of the centers over ranks: 0: by sums and counts of all ranks,
+     * as one rank with all their images; 1: the mean of the ranks' means (official)} */
+    public int rankReduction() {
+        return struct.rank_reduction;
     }
 }

@@ -49,6 +49,18 @@ public final class Trainer extends Handle<Native.TrainerHandle> {
     }
 
     /**
+     * Steps from now on are over the group's ranks. Every rank calls it, each with a trainer of the same configuration; all
+     * become what rank 0's is. {@link Status#INVALID}: the ranks' configurations differ.
+     *
+     * @param group of the trainer's context
+     */
+    public void join(Group group) {
+        try (Call call = new Call()) {
+            call.check(Udi.LIB.udi_trainer_join(call.use(this), call.use(group), call.error));
+        }
+    }
+
+    /**
      * One optimisation step over all images of the views; several equal one batch of all their images.
      * {@link Status#SHAPE}: views that do not fit the model or each other; {@link Status#NONFINITE}: the loss or a gradient
      * is not finite. After a failure nothing has moved.
