@@ -8,10 +8,10 @@ namespace {
 constexpr float kLog2e = 1.44269504f, kLn2 = 0.69314718f;
 constexpr int kWide = 8;
 
-// A softmax in the making, base 2: the largest exponent so far, the sum of 2^(u - most), and the dot of something with
-// u.
+// A softmax in the making, base 2: the largest exponent so far, the sum of 2^(u - most), the dot of something with u,
+// and the sum of that something.
 struct Online {
-  float most = -INFINITY, total = 0, dot = 0;
+  float most = -INFINITY, total = 0, dot = 0, mass = 0;
 };
 
 // Factor that takes sums from one largest exponent to a larger one; nothing was summed at -infinity.
@@ -28,13 +28,14 @@ __device__ void add_exponents(Online& sums, const float (&u)[kWidth]) {
   sums.most = most;
 }
 
-// Over all threads of the block, in all of them. scaled_dot: dot was summed with the exponentials, too.
+// Over all threads of the block, in all of them. scaled_dot: dot is of the exponentials and goes with their scale.
 __device__ Online over_block(Online mine, bool scaled_dot) {
-  __shared__ float most_of_warp[kLanes], total_of_warp[kLanes], dot_of_warp[kLanes];
+  __shared__ float of_warp[4][kLanes];
   const auto merge = [scaled_dot](Online a, const Online& b) {
     const float most = fmaxf(a.most, b.most), fa = rescale(a.most, most), fb = rescale(b.most, most);
     a.total = a.total * fa + b.total * fb;
     a.dot = scaled_dot ? a.dot * fa + b.dot * fb : a.dot + b.dot;
+    a.mass += b.mass;
     a.most = most;
     return a;
   };
@@ -45,6 +46,7 @@ __device__ Online over_block(Online mine, bool scaled_dot) {
       b.most = __shfl_xor_sync(kAll, a.most, offset);
       b.total = __shfl_xor_sync(kAll, a.total, offset);
       b.dot = __shfl_xor_sync(kAll, a.dot, offset);
+      b.mass = __shfl_xor_sync(kAll, a.mass, offset);
       // Both lanes of a pair merge in the same order, so that all end with the same bits.
       a = threadIdx.x & offset ? merge(b, a) : merge(a, b);
     }
@@ -53,13 +55,14 @@ __device__ Online over_block(Online mine, bool scaled_dot) {
   mine = over_warp(mine);
   const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes;
   if (lane == 0) {
-    most_of_warp[warp] = mine.most;
-    total_of_warp[warp] = mine.total;
-    dot_of_warp[warp] = mine.dot;
+    of_warp[0][warp] = mine.most;
+    of_warp[1][warp] = mine.total;
+    of_warp[2][warp] = mine.dot;
+    of_warp[3][warp] = mine.mass;
   }
   __syncthreads();
   const bool there = lane < int(blockDim.x) / kLanes;
-  return over_warp(there ? Online{most_of_warp[lane], total_of_warp[lane], dot_of_warp[lane]} : Online());
+  return over_warp(there ? Online{of_warp[0][lane], of_warp[1][lane], of_warp[2][lane], of_warp[3][lane]} : Online());
 }
 
 // ---- Teacher -----------------------------------------------------------------------------------------------------
@@ -125,6 +128,9 @@ __global__ void __launch_bounds__(1024) cross_entropy(CrossEntropyArgs k) {
   T* const logits = static_cast<T*>(k.logits) + row * size;
   const int begin = k.begin[row], end = k.begin[row + 1];
   const float sharpness = kLog2e / k.student_temp, teacher_sharpness = kLog2e / *k.teacher_temp;
+  // Softmax knows differences alone. Taken from any of the logits they are small, and the loss, a difference of two
+  // sums, keeps its digits; the targets' own sum, with the rounding that its parts have, keeps it so.
+  const float base = to_float(logits[0]);
   Online sums;
   for (int64_t i = int64_t(threadIdx.x) * kWidth; i < size; i += int64_t(blockDim.x) * kWidth) {
     float u[kWidth], mix[kWidth];
@@ -132,8 +138,9 @@ __global__ void __launch_bounds__(1024) cross_entropy(CrossEntropyArgs k) {
     mix_targets<T, kWidth>(k, begin, end, teacher_sharpness, i, mix);
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) {
-      u[j] *= sharpness;
+      u[j] = (u[j] - base) * sharpness;
       sums.dot += mix[j] * u[j];
+      sums.mass += mix[j];
     }
     add_exponents(sums, u);
   }
@@ -142,7 +149,7 @@ __global__ void __launch_bounds__(1024) cross_entropy(CrossEntropyArgs k) {
   for (int t = begin; t < end; ++t) whole += k.shares[t].share;
   const float offset = sums.most + log2f(sums.total);
   if (threadIdx.x == 0) {
-    const float loss = kLn2 * (whole * offset - sums.dot);
+    const float loss = kLn2 * (sums.mass * offset - sums.dot);
     k.loss[row] = loss;
     if (k.not_finite && !isfinite(loss)) atomicOr(k.not_finite, 1);
   }
@@ -152,7 +159,7 @@ __global__ void __launch_bounds__(1024) cross_entropy(CrossEntropyArgs k) {
     load<kWidth>(logits + i, u);
     mix_targets<T, kWidth>(k, begin, end, teacher_sharpness, i, mix);
 #pragma unroll
-    for (int j = 0; j < kWidth; ++j) u[j] = weight * (whole * exp2f(u[j] * sharpness - offset) - mix[j]);
+    for (int j = 0; j < kWidth; ++j) u[j] = weight * (whole * exp2f((u[j] - base) * sharpness - offset) - mix[j]);
     store<kWidth>(logits + i, u);
   }
 }

@@ -18,6 +18,7 @@
 #include "jobs/flops.h"
 #include "jobs/machine.h"
 #include "jobs/settings.h"
+#include "model/kernels.h"
 #include "train/trainer.h"
 
 namespace udi {
@@ -260,12 +261,29 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
   return result;
 }
 
+// option kernels, as long as the job runs
+class KernelSwitch {
+ public:
+  KernelSwitch(const JobHost& host, JobConfig& config) : on_(config.flag("kernels")) {
+    if (!on_) return;
+    check(host.device.is_cuda(), UDI_E_INVALID, "kernels are for CUDA; the device is the CPU (--device cuda)");
+    kernels::use(at::kCUDA);
+  }
+  ~KernelSwitch() {
+    if (on_) kernels::leave();
+  }
+
+ private:
+  bool on_;
+};
+
 }  // namespace
 
 Json run_bench(const JobHost& host, JobConfig& config) {
   model_settings(config);  // names misfits before anything is measured
+  const KernelSwitch kernels(host, config);
   const std::string what = config.string("what");
-  Json result = {{"what", what}, {"batch_size", config.integer("batch_size")}};
+  Json result = {{"what", what}, {"batch_size", config.integer("batch_size")}, {"kernels", config.flag("kernels")}};
   result.update(what == "data"   ? bench_data(host, config)
                 : what == "step" ? bench_step(host, config)
                                  : bench_extract(host, config));

@@ -1,6 +1,8 @@
 #include "model/ops.h"
 
+#include "model/kernels.h"
 #include "model/ops_cpu.h"
+#include "model/ops_cuda.h"
 
 namespace udi {
 
@@ -45,6 +47,7 @@ void bias_gradient(const at::Tensor& d_out, const at::Tensor& d_bias) {
 }
 
 void add_branch(const at::Tensor& x, const Branch& branch, const at::Tensor& x_out) {
+  if (kernels::take(x)) return kernels::add_branch_norm(x, &branch, x_out, nullptr, {}, {});
   if (loops::take(x)) return loops::add_branch_norm(x, &branch, x_out, nullptr, {}, {});
   at::Tensor sum = (branch.rows + branch.bias).to(x.scalar_type());
   if (branch.scale.defined()) sum = per_image(sum, branch.scale).view_as(x);
@@ -54,6 +57,7 @@ void add_branch(const at::Tensor& x, const Branch& branch, const at::Tensor& x_o
 
 void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
                      const at::Tensor& d_bias) {
+  if (kernels::take(d_x)) return kernels::branch_backward(d_x, scale, d_rows, d_bias);
   if (loops::take(d_x)) return loops::branch_backward(d_x, scale, d_rows, d_bias);
   if (!d_rows.is_same(d_x)) d_rows.copy_(scale.defined() ? per_image(d_x, scale).view_as(d_x) : d_x);
   bias_gradient(d_rows, d_bias);
@@ -61,6 +65,7 @@ void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::T
 
 void norm_forward(const at::Tensor& x, const NormWeights& weights, const at::Tensor& out,
                   const at::Tensor& statistics) {
+  if (kernels::take(x)) return kernels::add_branch_norm(x, nullptr, {}, &weights, out, statistics);
   if (loops::take(x)) return loops::add_branch_norm(x, nullptr, {}, &weights, out, statistics);
   const auto [y, mean, inverse] = at::native_layer_norm(x, {x.size(1)}, weights.weight, weights.bias, kNormEpsilon);
   out.copy_(y);
@@ -70,6 +75,7 @@ void norm_forward(const at::Tensor& x, const NormWeights& weights, const at::Ten
 
 void add_branch_norm(const at::Tensor& x, const Branch& branch, const at::Tensor& x_out, const NormWeights& weights,
                      const at::Tensor& out, const at::Tensor& statistics) {
+  if (kernels::take(x)) return kernels::add_branch_norm(x, &branch, x_out, &weights, out, statistics);
   if (loops::take(x)) return loops::add_branch_norm(x, &branch, x_out, &weights, out, statistics);
   add_branch(x, branch, x_out);
   norm_forward(x_out, weights, out, statistics);
@@ -77,6 +83,7 @@ void add_branch_norm(const at::Tensor& x, const Branch& branch, const at::Tensor
 
 void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
                    const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads) {
+  if (kernels::take(x)) return kernels::norm_backward(d_out, x, statistics, weights, d_x, grads);
   if (loops::take(x)) return loops::norm_backward(d_out, x, statistics, weights, d_x, grads);
   const auto [dx, d_weight, d_bias] = at::native_layer_norm_backward(
       d_out.to(x.scalar_type()), x, {x.size(1)}, statistics.narrow(1, 0, 1).contiguous(),
@@ -87,12 +94,14 @@ void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tenso
 }
 
 void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out) {
+  if (kernels::take_activations(rows)) return kernels::bias_gelu(rows, bias, out);
   if (rows.is_cpu() && rows.scalar_type() != at::kDouble) return loops::bias_gelu(rows, bias, out);
   rows.add_(bias);
   out.copy_(at::gelu(rows));
 }
 
 void gelu_backward(const at::Tensor& rows, const at::Tensor& d_out, const at::Tensor& d_bias) {
+  if (kernels::take(d_bias)) return kernels::gelu_backward(rows, d_out, d_bias);
   if (loops::take(d_bias)) return loops::gelu_backward(rows, d_out, d_bias);
   d_out.copy_(at::gelu_backward(d_out, rows));
   rows.copy_(at::gelu(rows));
@@ -100,9 +109,10 @@ void gelu_backward(const at::Tensor& rows, const at::Tensor& d_out, const at::Te
 }
 
 void unfold_patches(const at::Tensor& images, const udi_model_config& config, bool normalized, const at::Tensor& out) {
+  const bool known_input = images.scalar_type() == at::kByte || images.scalar_type() == at::kFloat;
+  if (kernels::take_activations(out) && known_input) return kernels::unfold_patches(images, config, normalized, out);
   const bool loops_type = out.scalar_type() == at::kFloat || out.scalar_type() == at::kBFloat16;
-  const bool loops_input = images.scalar_type() == at::kByte || images.scalar_type() == at::kFloat;
-  if (out.is_cpu() && loops_type && loops_input) {
+  if (out.is_cpu() && loops_type && known_input) {
     return loops::unfold_patches(images.contiguous(), config, normalized, out);
   }
   const int64_t channels = images.size(1), patch = config.patch_size;

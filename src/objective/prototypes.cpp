@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "../../cuda/prototypes.h"
 #include "base/error.h"
+#include "model/kernels.h"
 #include "objective/softmax.h"
 
 namespace udi {
@@ -26,6 +28,18 @@ namespace {
 
 at::Tensor index_tensor(const std::vector<int64_t>& index, at::Device device) {
   return at::tensor(index, at::kLong).to(device);
+}
+
+// The bytes of plain structs, at least one of them, on the device.
+template <class T>
+at::Tensor bytes_tensor(std::vector<T> items, at::Device device) {
+  if (items.empty()) items.emplace_back();
+  return at::from_blob(items.data(), {int64_t(items.size() * sizeof(T))}, at::kByte).to(device, at::kByte, false, true);
+}
+
+template <class T>
+T* items_of(const at::Tensor& bytes) {
+  return static_cast<T*>(bytes.mutable_data_ptr());
 }
 
 }  // namespace
@@ -67,7 +81,9 @@ CrossEntropy PrototypeLoss::run(const StudentRows& student, const TargetRows& ta
     const at::Tensor target_z = targets.z.index_select(0, index_tensor(block.used, targets.z.device()));
     const at::Tensor of_student = logits(student_logits_, z, prototypes.student);
     const at::Tensor of_target = logits(target_logits_, target_z, prototypes.teacher);
-    if (own_loops) {
+    if (kernels::take(student.z)) {
+      by_kernels(student, targets, prototypes, block, of_student, of_target, out);
+    } else if (own_loops) {
       loops(student, targets, prototypes, block, of_student, of_target, out);
     } else {
       aten(student, targets, prototypes, block, of_student, of_target, out);
@@ -121,6 +137,47 @@ void PrototypeLoss::loops(const StudentRows& student, const TargetRows& targets,
                                      mix, student.weight[r]);
     }
   });
+}
+
+// One copy of each list to the device and one back a block; the logits stay where the products left them.
+void PrototypeLoss::by_kernels(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes,
+                               const Block& block, const at::Tensor& student_logits, const at::Tensor& target_logits,
+                               CrossEntropy& out) {
+  const int64_t rows = block.last - block.first, used = int64_t(block.used.size());
+  const int32_t size = int32_t(prototypes.student.size(0)), first_target = student.begin[block.first];
+  std::vector<int32_t> levels, begin = {0};
+  std::vector<cuda::TargetShare> shares;
+  std::vector<float> weights;
+  for (const int64_t row : block.used) levels.push_back(targets.level[row]);
+  for (int64_t r = block.first; r < block.last; ++r) {
+    for (int32_t i = student.begin[r]; i < student.begin[r + 1]; ++i)
+      shares.push_back({block.target[i - first_target], float(student.share[i])});
+    begin.push_back(int32_t(shares.size()));
+    weights.push_back(float(student.weight[r]));
+  }
+  const at::Device device = student.z.device();
+  const at::Tensor level = bytes_tensor(levels, device), from = bytes_tensor(begin, device);
+  const at::Tensor parts = bytes_tensor(shares, device), weight = bytes_tensor(weights, device);
+  const at::Tensor temp = bytes_tensor(std::vector<float>{float(prototypes.teacher_temp)}, device);
+  const at::Tensor target = bytes_tensor(std::vector<cuda::Target>(block.used.size()), device);
+  const at::Tensor entropy = at::empty({std::max<int64_t>(1, used)}, student.z.options());
+  const at::Tensor loss = at::empty({rows}, student.z.options());
+  const cuda::Stream stream = kernels::stream_of(student.z);
+  const cuda::Type type = kernels::type_of(student_logits);
+  kernels::check_queued(kernels::table().targets(
+      {used, size, type, target_logits.const_data_ptr(), prototypes.centers.const_data_ptr<float>(),
+       items_of<int32_t>(level), items_of<float>(temp), items_of<cuda::Target>(target),
+       entropy.mutable_data_ptr<float>()},
+      stream));
+  kernels::check_queued(kernels::table().cross_entropy(
+      {rows, size, type, student_logits.mutable_data_ptr(), items_of<int32_t>(from), items_of<cuda::TargetShare>(parts),
+       items_of<cuda::Target>(target), target_logits.const_data_ptr(), prototypes.centers.const_data_ptr<float>(),
+       items_of<float>(temp), float(prototypes.student_temp), items_of<float>(weight), loss.mutable_data_ptr<float>(),
+       nullptr},
+      stream));
+  const at::Tensor losses = loss.cpu(), entropies = entropy.cpu();
+  for (int64_t r = 0; r < rows; ++r) out.row[block.first + r] = losses.const_data_ptr<float>()[r];
+  for (int64_t i = 0; i < used; ++i) out.target_entropy[block.used[i]] = entropies.const_data_ptr<float>()[i];
 }
 
 void PrototypeLoss::aten(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes,

@@ -54,7 +54,7 @@ struct CrossEntropy {
 class PrototypeLoss {
  public:
   // d_prototypes [K, D]: the gradient of the student's last layer is added to it. On the CPU in float32 by loops of our
-  // own (softmax.h), else by ATen. No rows are no loss.
+  // own (softmax.h), by kernels where they are switched on (model/kernels.h), else by ATen. No rows are no loss.
   CrossEntropy run(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes,
                    const at::Tensor& d_prototypes);
 
@@ -65,10 +65,13 @@ class PrototypeLoss {
   struct Block;
   Block next_block(const StudentRows& student, int64_t first, int64_t limit) const;
   at::Tensor logits(Buffer& memory, const at::Tensor& z, const at::Tensor& prototypes);
-  // Both turn student_logits into the weighted gradient of the logits and fill in the losses and entropies of the
+  // Each turns student_logits into the weighted gradient of the logits and fills in the losses and entropies of the
   // block.
   void loops(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes, const Block& block,
              const at::Tensor& student_logits, const at::Tensor& target_logits, CrossEntropy& out);
+  void by_kernels(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes,
+                  const Block& block, const at::Tensor& student_logits, const at::Tensor& target_logits,
+                  CrossEntropy& out);
   void aten(const StudentRows& student, const TargetRows& targets, const Prototypes& prototypes, const Block& block,
             const at::Tensor& student_logits, const at::Tensor& target_logits, CrossEntropy& out);
 

@@ -1,5 +1,5 @@
-#include "../../cuda/gelu.h"
 #include "check.h"
+#include "gelu.h"
 #include "memory.h"
 #include "twins.h"
 

@@ -1,6 +1,6 @@
-#include "../../cuda/norm.h"
 #include "check.h"
 #include "memory.h"
+#include "norm.h"
 #include "twins.h"
 
 namespace udi::cuda::test {

@@ -1,6 +1,6 @@
-#include "../../cuda/patches.h"
 #include "check.h"
 #include "memory.h"
+#include "patches.h"
 #include "twins.h"
 
 namespace udi::cuda::test {

@@ -1,6 +1,6 @@
-#include "../../cuda/prototypes.h"
 #include "check.h"
 #include "memory.h"
+#include "prototypes.h"
 #include "twins.h"
 
 namespace udi::cuda::test {

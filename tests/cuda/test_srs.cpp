@@ -1,6 +1,6 @@
-#include "../../cuda/srs.h"
 #include "check.h"
 #include "memory.h"
+#include "srs.h"
 #include "twins.h"
 
 namespace udi::cuda::test {

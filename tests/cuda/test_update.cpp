@@ -1,7 +1,7 @@
-#include "../../cuda/update.h"
 #include "check.h"
 #include "memory.h"
 #include "twins.h"
+#include "update.h"
 
 namespace udi::cuda::test {
 

@@ -1,7 +1,7 @@
-#include "../../cuda/weight_norm.h"
 #include "check.h"
 #include "memory.h"
 #include "twins.h"
+#include "weight_norm.h"
 
 namespace udi::cuda::test {
 

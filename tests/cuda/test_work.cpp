@@ -1,6 +1,5 @@
 // The bytes that bench/cuda divides by, against sums made by hand from what a kernel reads and writes.
 #include "../../bench/cuda/work.h"
-
 #include "check.h"
 
 namespace udi::cuda::test {

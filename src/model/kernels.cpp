@@ -1,0 +1,75 @@
+#include "model/kernels.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+
+#include <atomic>
+
+#include "base/error.h"
+
+namespace udi::kernels {
+
+namespace {
+
+std::atomic<const cuda::Kernels*> opened{nullptr};
+std::atomic<at::DeviceType> taken{at::kCUDA};
+
+// The folder of the file that this code was loaded from.
+std::string own_folder() {
+  Dl_info info;
+  check(dladdr(reinterpret_cast<const void*>(&use), &info) != 0, UDI_E_DEVICE, "cannot tell where libudi_core.so lies");
+  const std::string file = info.dli_fname;
+  return file.substr(0, file.rfind('/') + 1);
+}
+
+}  // namespace
+
+void use(at::DeviceType device, const std::string& library) {
+  const std::string path = library.empty() ? own_folder() + "libudi_cuda.so" : library;
+  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays: kernels may still be queued
+  check(handle, UDI_E_DEVICE,
+        "libudi's kernels do not load (a build that found nvcc has them): ", handle ? "" : dlerror());
+  const auto entry = reinterpret_cast<decltype(&udi_cuda_kernels)>(dlsym(handle, "udi_cuda_kernels"));
+  check(entry && entry()->version == cuda::kVersion, UDI_E_DEVICE, path, " is of another version of libudi");
+  taken = device;
+  opened = entry();
+}
+
+void leave() { opened = nullptr; }
+
+bool take(const at::Tensor& weights) { return take_activations(weights) && weights.scalar_type() == at::kFloat; }
+
+bool take_activations(const at::Tensor& rows) {
+  const at::ScalarType type = rows.scalar_type();
+  return opened.load(std::memory_order_relaxed) && rows.device().type() == taken.load(std::memory_order_relaxed) &&
+         (type == at::kFloat || type == at::kHalf || type == at::kBFloat16);
+}
+
+const cuda::Kernels& table() { return *opened.load(std::memory_order_acquire); }
+
+cuda::Stream stream_of(const at::Tensor& tensor) {
+  if (!tensor.is_cuda()) return nullptr;
+  const c10::impl::VirtualGuardImpl devices(c10::kCUDA);
+  return static_cast<cuda::Stream>(devices.getStream(tensor.device()).native_handle());
+}
+
+cuda::Type type_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return cuda::Type::kFloat;
+    case at::kHalf:
+      return cuda::Type::kHalf;
+    case at::kBFloat16:
+      return cuda::Type::kBFloat16;
+    case at::kByte:
+      return cuda::Type::kByte;
+    default:
+      fail(UDI_E_INTERNAL, "kernels do not know the type ", c10::toString(tensor.scalar_type()));
+  }
+}
+
+void check_queued(const udi_cuda_status& status) {
+  check(status.code == 0, status.code == 1 ? UDI_E_INTERNAL : UDI_E_DEVICE, status.text);
+}
+
+}  // namespace udi::kernels

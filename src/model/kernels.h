@@ -1,0 +1,32 @@
+// The kernels of libudi_cuda.so (cuda/), opened when they are switched on. Until then, and on the CPU always, the same
+// passes run over ATen. The switch is the process's, not a context's: who measures or tests turns it.
+#pragma once
+
+#include <string>
+
+#include "../../cuda/kernels.h"
+#include "model/aten.h"
+
+namespace udi::kernels {
+
+// From now on kernels take what lies on `device` (at::kCUDA; at::kCPU in tests, with a library whose kernels are
+// emulated). library: its file; empty: libudi_cuda.so beside the library or program that this function is in.
+// UDI_E_DEVICE: it is not there, or of another version.
+void use(at::DeviceType device, const std::string& library = "");
+// Back to ATen.
+void leave();
+
+// Whether kernels take a model whose weights are like this tensor: on their device, float32.
+bool take(const at::Tensor& weights);
+// Whether they take activations: on their device, float32 or 16 bits.
+bool take_activations(const at::Tensor& rows);
+
+// After take(): the table, LibTorch's current stream of the tensor's device, and names of types.
+const cuda::Kernels& table();
+cuda::Stream stream_of(const at::Tensor& tensor);
+cuda::Type type_of(const at::Tensor& tensor);
+
+// UDI_E_INTERNAL where arguments are wrong, UDI_E_DEVICE where CUDA refuses.
+void check_queued(const udi_cuda_status& status);
+
+}  // namespace udi::kernels
