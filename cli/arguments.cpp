@@ -57,7 +57,7 @@ void read_device(const std::string& word, Arguments* arguments) {
                         word.find_first_not_of("0123456789", 5) == std::string::npos;
   if (word != "cuda" && !numbered) throw UsageError("--device: '" + word + "' is not cpu, cuda or cuda:N");
   arguments->device_type = UDI_CUDA;
-  if (numbered) arguments->device_index = std::stoi(word.substr(5));
+  arguments->device_index = numbered ? std::stoi(word.substr(5)) : -1;  // -1: the launcher's local rank
 }
 
 // One command as CLI11 sees it, with the words that were given for each option.

@@ -71,7 +71,7 @@ std::string entry(const Option& option) {
 const std::vector<GeneralOption>& general_options() {
   static const std::vector<GeneralOption> options = {
       {"--config FILE", "JSON object of these options (names with _); flags override it"},
-      {"--device DEVICE", "cpu, cuda or cuda:N [cpu]"},
+      {"--device DEVICE", "cpu, cuda (under a launcher the GPU of the local rank) or cuda:N [cpu]"},
       {"--json", "the last line on stdout is one JSON object"},
       {"-q,--quiet", "errors alone"},
       {"-v,--verbose", "more detail"},

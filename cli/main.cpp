@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "arguments.h"
@@ -80,6 +81,7 @@ int report(const Arguments& arguments, const Outcome& outcome, Terminal* termina
     const Json object = {{"error", outcome.error.message}, {"status", udi_status_name(outcome.status)}};
     return print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n', code);
   }
+  if (outcome.result == "{}") return code;  // of a rank other than 0
   if (arguments.json) return print(outcome.result + '\n', code);
   return print(result_text(Json::parse(outcome.result)), code);
 }
@@ -102,6 +104,8 @@ int run(int argc, char** argv) {
     return kUsage;
   }
   if (!arguments.text.empty()) return print(arguments.text, kSuccess);
+  // Ranks that lose each other say so themselves; what LibTorch's store would print of it is pages long.
+  setenv("TORCH_CPP_LOG_LEVEL", "FATAL", 0);
   install_signal_handlers();
   Terminal terminal(arguments.quiet, arguments.verbose);
   return report(arguments, run_job(arguments, &terminal), &terminal);

@@ -40,6 +40,7 @@ class Loader {
   void seek(int64_t position);  // costs the same wherever it leads
 
   int64_t bad_images() const { return int64_t(counted_bad_.size()); }  // unreadable ones met so far
+  const std::set<int64_t>& bad() const { return counted_bad_; }         // their numbers
 
  private:
   class Batch;

@@ -115,7 +115,8 @@ std::vector<KnnScore> knn_classify(const at::Tensor& train, const std::vector<in
 
   std::vector<KnnScore> scores;
   for (size_t i = 0; i < options.k.size(); ++i) {
-    scores.push_back({options.k[i], 100.0 * double(top1[i]) / double(m), 100.0 * double(top5[i]) / double(m)});
+    scores.push_back({options.k[i], 100.0 * double(top1[i]) / double(m), 100.0 * double(top5[i]) / double(m), top1[i],
+                      top5[i]});
   }
   return scores;
 }

@@ -13,12 +13,15 @@ namespace udi {
 struct KnnScore {
   int64_t k = 0;
   double top1 = 0, top5 = 0;  // percent of the test rows
+  int64_t right1 = 0, right5 = 0;  // the same as counts
 };
+
+constexpr int64_t kKnnTestChunk = 512;
 
 struct KnnOptions {
   std::vector<int64_t> k = {20};  // a score each, in this order; one larger than the training set means all of it
   double temperature = 0.07;
-  int64_t test_chunk = 512, train_chunk = 8192;  // rows compared at once: bounds the memory, changes no result
+  int64_t test_chunk = kKnnTestChunk, train_chunk = 8192;  // rows compared at once: bounds the memory, changes no result
   std::function<void(int64_t rows)> progress;    // so many test rows more; may throw to stop
 };
 

@@ -185,14 +185,15 @@ int JobConfig::choice(const std::string& name) const {
 
 void JobConfig::set(const std::string& name, Json value) { values_[name] = std::move(value); }
 
-std::vector<std::string> differences(const std::string& job, const Json& before, const Json& now) {
+std::vector<std::string> differences(const std::string& job, const Json& before, const Json& now,
+                                     const std::string& before_word, const std::string& now_word) {
   std::vector<std::string> result;
   for (const auto& option : find_job(job).options) {
     if (option.free) continue;
     const Json old_value = before.value(option.name, Json());
     const Json new_value = now.value(option.name, Json());
     if (old_value != new_value) {
-      result.push_back(text(option.name, ": ", shown(old_value), " before, ", shown(new_value), " now"));
+      result.push_back(text(option.name, ": ", shown(old_value), " ", before_word, ", ", shown(new_value), " ", now_word));
     }
   }
   return result;

@@ -44,7 +44,8 @@ class JobConfig {
 };
 
 // What differs between two configurations of a job, leaving out the options that may change when a run goes on: lines
-// "lr: 0.0005 before, 0.001 now". Empty: nothing.
-std::vector<std::string> differences(const std::string& job, const Json& before, const Json& now);
+// "lr: 0.0005 before, 0.001 now", in other words where these are given. Empty: nothing.
+std::vector<std::string> differences(const std::string& job, const Json& before, const Json& now,
+                                     const std::string& before_word = "before", const std::string& now_word = "now");
 
 }  // namespace udi

@@ -1,6 +1,9 @@
 // Images into a feature file: one row an image that could be read, and a text file that says which.
+#include <optional>
+
 #include "base/files.h"
 #include "jobs/features.h"
+#include "jobs/ranks.h"
 #include "jobs/rows.h"
 #include "jobs/settings.h"
 
@@ -22,27 +25,32 @@ std::string one_line(const std::string& name) {
   return line;
 }
 
-}  // namespace
-
-Json run_extract(const JobHost& host, JobConfig& config) {
+Json extract(const JobHost& host, JobConfig& config) {
   const std::string out = config.string("out"), token = config.string("token");
   check_row_path(out);
   const Model model = open_configured_model(host, config);
   udi_extract_config options = extract_settings(config, model.config);
   options.normalize = config.flag("normalize");
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
+  check_same_images(host, source, config.string("data"));
   host.host.log(UDI_LOG_INFO, source.size(), " images in ", config.string("data"));
 
   const auto shape = row_shape(model.config, options);
-  RowWriter writer(out, shape, token);
+  std::optional<RowWriter> writer;  // rank 0's
+  agree_on(host.group.get(), [&] {
+    if (host.first()) writer.emplace(out, shape, token);
+  });
   std::string names;
   const FeatureCount count = extract_features(host, model, source, config, options, "extract",
                                               [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
-                                                writer.append(rows.const_data_ptr<float>(), rows.size(0));
+                                                writer->append(rows.const_data_ptr<float>(), rows.size(0));
                                                 for (const int64_t i : index) names += one_line(source.name(i)) + '\n';
                                               });
-  write_text(paths_file(out), names);
-  writer.finish();
+  agree_on(host.group.get(), [&] {
+    if (!host.first()) return;
+    write_text(paths_file(out), names);
+    writer->finish();
+  });
   Json row = shape;
   return {{"out", out},
           {"paths", paths_file(out)},
@@ -51,6 +59,12 @@ Json run_extract(const JobHost& host, JobConfig& config) {
           {"token", token},
           {"row_shape", row},
           {"images_per_second", double(count.images) / count.seconds}};
+}
+
+}  // namespace
+
+Json run_extract(const JobHost& host, JobConfig& config) {
+  return run_on_ranks(host, config, [&](const JobHost& own) { return extract(own, config); });
 }
 
 }  // namespace udi

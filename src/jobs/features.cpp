@@ -16,9 +16,10 @@ std::vector<int64_t> row_shape(const udi_model_config& model, const udi_extract_
   return {grid * grid, width};
 }
 
-FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
-                              const JobConfig& config, const udi_extract_config& options, const char* stage,
-                              const TakeRows& take) {
+namespace {
+
+FeatureCount extract_alone(const JobHost& host, const Model& model, const ImageSource& source, const JobConfig& config,
+                           const udi_extract_config& options, const char* stage, const TakeRows& take) {
   PreparedImages images(host, source, model.config, config, options.batch_size);
   PreparedImages::Batch batch;
   FeatureCount count;
@@ -32,6 +33,73 @@ FeatureCount extract_features(const JobHost& host, const Model& model, const Ima
   }
   count.bad = images.bad();
   count.seconds = pace.total_seconds();
+  return count;
+}
+
+// A round: a batch on each rank. Which is whose follows from the set alone, so a batch is what it is in one process.
+FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const ImageSource& source,
+                                const JobConfig& config, const udi_extract_config& options, const char* stage,
+                                const TakeRows& take, TakenBy taken_by) {
+  Group& group = *host.group;
+  PreparedImages images(host, source, model.config, config, options.batch_size);
+  PreparedImages::Batch batch;
+  FeatureCount count;
+  Pace pace(host, stage, source.size());
+  const int64_t a_round = options.batch_size * group.world();
+  for (int64_t begin = 0; begin < source.size(); begin += a_round) {
+    at::Tensor rows, index;
+    int64_t most = 0, good = 0, bad = 0;
+    const auto ranks = group.agree([&](Group::Words& mine) {
+      batch.index.clear();
+      images.next_or_empty(&batch);
+      if (!batch.index.empty()) rows = model.extract(batch.images, UDI_NCHW, options, &host.host);
+      mine[0] = int64_t(batch.index.size());
+      mine[1] = images.bad();
+    });
+    for (const Group::Words& words : ranks) {
+      most = std::max(most, words[0]);
+      good += words[0];
+      bad += words[1];
+    }
+    const double max_bad = config.number("max_bad");
+    check(double(bad) * 100 <= max_bad * double(source.size()), UDI_E_FORMAT, bad, " of ", source.size(),
+          " images cannot be read, more than max_bad = ", max_bad, " percent; the log names them");
+    std::vector<at::Tensor> all_rows, all_index;
+    if (most > 0) {  // of one size on every rank
+      std::vector<int64_t> shape = row_shape(model.config, options);
+      shape.insert(shape.begin(), most);
+      const at::Tensor padded = at::zeros(shape, at::kFloat), padded_index = at::zeros({most}, at::kLong);
+      const int64_t own = int64_t(batch.index.size());
+      if (own > 0) {
+        padded.narrow(0, 0, own).copy_(rows);
+        std::copy(batch.index.begin(), batch.index.end(), padded_index.mutable_data_ptr<int64_t>());
+      }
+      all_rows = group.gather(padded, taken_by == TakenBy::kFirst);
+      all_index = group.gather(padded_index, taken_by == TakenBy::kFirst);
+    }
+    group.agree_on([&] {
+      for (size_t rank = 0; rank < all_rows.size(); ++rank) {
+        const int64_t n = ranks[rank][0];
+        const int64_t* const first = all_index[rank].const_data_ptr<int64_t>();
+        if (n > 0) take(all_rows[rank].narrow(0, 0, n), std::vector<int64_t>(first, first + n));
+      }
+      pace.advance(std::min(a_round, source.size() - begin), good);
+    });
+    count.images += good;
+    count.bad = bad;
+  }
+  count.seconds = pace.total_seconds();
+  return count;
+}
+
+}  // namespace
+
+FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
+                              const JobConfig& config, const udi_extract_config& options, const char* stage,
+                              const TakeRows& take, TakenBy taken_by) {
+  const FeatureCount count = host.group
+                                 ? extract_over_ranks(host, model, source, config, options, stage, take, taken_by)
+                                 : extract_alone(host, model, source, config, options, stage, take);
   check(count.images > 0, UDI_E_FORMAT, "none of the ", source.size(), " images can be read");
   return count;
 }
@@ -52,7 +120,8 @@ LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const
                                     result.rows.narrow(0, filled, rows.size(0)).copy_(rows);
                                     filled += rows.size(0);
                                     for (const int64_t i : index) result.labels.push_back(set.names[size_t(i)]);
-                                  });
+                                  },
+                                  TakenBy::kAll);
   result.rows = result.rows.narrow(0, 0, filled);
   return result;
 }
@@ -66,6 +135,36 @@ std::vector<int64_t> number_labels(const std::vector<std::string>& train, const 
     result.push_back(found == numbers.end() ? -1 : found->second);
   }
   return result;
+}
+
+// Rows are shared out by whole chunks: products are of the sizes that they have in one process, and so are their bits.
+std::vector<KnnScore> knn_over_ranks(const JobHost& host, const at::Tensor& train,
+                                     const std::vector<int64_t>& train_labels, const at::Tensor& test,
+                                     const std::vector<int64_t>& test_labels, const KnnOptions& options) {
+  if (!host.group) return knn_classify(train, train_labels, test, test_labels, options);
+  const int64_t rows = test.size(0), world = host.group->world();
+  const int64_t chunks = (rows + options.test_chunk - 1) / options.test_chunk;
+  const auto begin_of = [&](int64_t rank) { return std::min(rows, chunks * rank / world * options.test_chunk); };
+  const int64_t begin = begin_of(host.group->rank()), end = begin_of(host.group->rank() + 1);
+  const int64_t scored = int64_t(options.k.size());
+  const at::Tensor right = at::zeros({scored, 2}, at::kLong);
+  host.group->agree_on([&] {
+    if (begin == end) return;
+    const std::vector<int64_t> labels(test_labels.begin() + begin, test_labels.begin() + end);
+    const auto scores = knn_classify(train, train_labels, test.narrow(0, begin, end - begin), labels, options);
+    for (int64_t i = 0; i < scored; ++i) {
+      right[i][0] = scores[size_t(i)].right1;
+      right[i][1] = scores[size_t(i)].right5;
+    }
+  });
+  host.group->sum(right);
+  std::vector<KnnScore> scores;
+  for (int64_t i = 0; i < scored; ++i) {
+    const int64_t right1 = right[i][0].item<int64_t>(), right5 = right[i][1].item<int64_t>();
+    scores.push_back({options.k[size_t(i)], 100.0 * double(right1) / double(rows), 100.0 * double(right5) / double(rows),
+                      right1, right5});
+  }
+  return scores;
 }
 
 void warn_of_unknown_classes(const Host& host, const std::vector<std::string>& train,

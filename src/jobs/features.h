@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/knn.h"
 #include "jobs/images.h"
 #include "jobs/model_file.h"
 #include "model/model.h"
@@ -19,11 +20,14 @@ struct FeatureCount {
   double seconds = 0;
 };
 
-// take(rows, index): float32 on the CPU, a row for each source index, batch after batch. stage: of the progress.
+// take(rows, index): float32 on the CPU, a row for each source index, batch after batch. stage: of the progress. With a
+// group in `host` the ranks take turns at the batches, which are those of one process, and take() gets all of them in
+// order, on rank 0 or on every rank.
+enum class TakenBy { kFirst, kAll };
 using TakeRows = std::function<void(const at::Tensor& rows, const std::vector<int64_t>& index)>;
 FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
                               const JobConfig& config, const udi_extract_config& options, const char* stage,
-                              const TakeRows& take);
+                              const TakeRows& take, TakenBy taken_by = TakenBy::kFirst);
 
 // Images and the class name of each.
 struct LabelledSet {
@@ -44,6 +48,11 @@ LabelledFeatures extract_labelled(const JobHost& host, const Model& model, const
 
 // The numbers that k-NN works with, of class names: places among the training set's; -1 and below for others.
 std::vector<int64_t> number_labels(const std::vector<std::string>& train, const std::vector<std::string>& labels);
+
+// knn_classify with the test rows shared out among the ranks of `host`; the same scores on every one.
+std::vector<KnnScore> knn_over_ranks(const JobHost& host, const at::Tensor& train,
+                                     const std::vector<int64_t>& train_labels, const at::Tensor& test,
+                                     const std::vector<int64_t>& test_labels, const KnnOptions& options);
 
 // Warns of classes that the training set lacks: all of them are wrong answers.
 void warn_of_unknown_classes(const Host& host, const std::vector<std::string>& train,

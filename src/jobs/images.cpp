@@ -65,10 +65,12 @@ PreparedImages::PreparedImages(const JobHost& host, const ImageSource& source, c
       model_(model),
       limits_(decode_settings(config)),
       batch_size_(batch_size),
+      stride_(batch_size * (host.group ? host.group->world() : 1)),
       bad_(host.host, source.size(), config.number("max_bad")),
       pool_(
           std::make_unique<WorkerPool>(config.integer("workers") ? int(config.integer("workers")) : host.num_threads)) {
   scratch_.resize(size_t(pool_->workers()));
+  if (host.group) begun_ = batch_size * host.group->rank();
 }
 
 PreparedImages::~PreparedImages() = default;
@@ -79,22 +81,28 @@ void PreparedImages::prefetch() {
     const int64_t count = std::min(batch_size_, source_.size() - begun_);
     ahead_.push_back(std::make_shared<Task>(*this, begun_, count));
     pool_->push(ahead_.back());
-    begun_ += count;
+    begun_ += stride_;
   }
 }
 
 bool PreparedImages::next(Batch* batch) {
-  for (;;) {
-    host_.host.check_cancel();
-    prefetch();
-    if (ahead_.empty()) return false;
-    const auto task = ahead_.front();
-    pool_->wait(*task, &host_.host);
-    ahead_.pop_front();
-    prefetch();
-    take(*task, batch);
+  while (next_or_empty(batch)) {
     if (!batch->index.empty()) return true;
   }
+  return false;
+}
+
+bool PreparedImages::next_or_empty(Batch* batch) {
+  host_.host.check_cancel();
+  batch->index.clear();
+  prefetch();
+  if (ahead_.empty()) return false;
+  const auto task = ahead_.front();
+  pool_->wait(*task, &host_.host);
+  ahead_.pop_front();
+  prefetch();
+  take(*task, batch);
+  return true;
 }
 
 void PreparedImages::take(Task& task, Batch* batch) {

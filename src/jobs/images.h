@@ -46,8 +46,10 @@ class PreparedImages {
                  int64_t batch_size);
   ~PreparedImages();
 
-  // The next batch that holds an image; false at the end. UDI_E_FORMAT: too many bad images; UDI_E_CANCELLED.
+  // The next batch that holds an image; false at the end. UDI_E_FORMAT: too many bad images; UDI_E_CANCELLED. With a
+  // group in `host` every rank gets each world-th batch.
   bool next(Batch* batch);
+  bool next_or_empty(Batch* batch);  // the next, also one whose images are all bad
   int64_t done() const { return done_; }  // images behind us, good and bad
   int64_t bad() const { return bad_.count(); }
 
@@ -65,7 +67,7 @@ class PreparedImages {
   const ImageSource& source_;
   const udi_model_config& model_;
   const DecodeLimits limits_;
-  const int64_t batch_size_;
+  const int64_t batch_size_, stride_;  // stride: images from one batch of this rank to its next
   BadImages bad_;
   int64_t begun_ = 0, done_ = 0;
   std::deque<std::shared_ptr<Task>> ahead_;

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "base/host.h"
+#include "dist/group.h"
 #include "jobs/config.h"
 #include "model/aten.h"
 #include "udi.h"
@@ -22,6 +24,8 @@ struct JobHost {
   at::Device device;
   int num_threads = 0;  // of loaders whose `workers` is 0; 0: one a core
   ProgressFn progress;  // may be empty
+  std::shared_ptr<Group> group = nullptr;  // the ranks that do the job together; null: this process alone
+  bool first() const { return !group || group->first(); }
 };
 
 // How far a stage is and how fast it goes: tells the host, and stops where the host says so.

@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "jobs/features.h"
+#include "jobs/ranks.h"
 #include "jobs/rows.h"
 #include "jobs/settings.h"
 
@@ -54,9 +55,7 @@ LabelledFeatures read_labelled(const std::string& path, const FormatLimits& limi
   return result;
 }
 
-}  // namespace
-
-Json run_knn(const JobHost& host, JobConfig& config) {
+Json knn(const JobHost& host, JobConfig& config) {
   const std::string train_path = config.string("train"), test_path = config.string("test");
   const bool needs_model = !is_feature_file(train_path) || !is_feature_file(test_path);
   check(!needs_model || config.given("model"), UDI_E_INVALID,
@@ -65,8 +64,9 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   if (needs_model) model = open_configured_model(host, config);
   const auto features = [&](const std::string& path, const char* stage) {
     if (is_feature_file(path)) return read_labelled(path, format_settings(config));
-    return extract_labelled(host, model, open_labelled(host.host, path, config), config,
-                            extract_settings(config, model.config), stage);
+    const LabelledSet set = open_labelled(host.host, path, config);
+    check_same_images(host, set.source, path);
+    return extract_labelled(host, model, set, config, extract_settings(config, model.config), stage);
   };
   const LabelledFeatures train = features(train_path, "train"), test = features(test_path, "test");
   warn_of_unknown_classes(host.host, train.labels, test.labels);
@@ -78,7 +78,7 @@ Json run_knn(const JobHost& host, JobConfig& config) {
   options.progress = [&](int64_t count) { pace.advance(count, count); };
   const auto train_labels = number_labels(train.labels, train.labels);
   const auto scores =
-      knn_classify(train.rows, train_labels, test.rows, number_labels(train.labels, test.labels), options);
+      knn_over_ranks(host, train.rows, train_labels, test.rows, number_labels(train.labels, test.labels), options);
   Json table = Json::array();
   for (const auto& score : scores) table.push_back({{"k", score.k}, {"top1", score.top1}, {"top5", score.top5}});
   Json result = {{"top1", scores[0].top1},
@@ -92,6 +92,12 @@ Json run_knn(const JobHost& host, JobConfig& config) {
                  {"classes", 1 + *std::max_element(train_labels.begin(), train_labels.end())}};
   if (scores.size() > 1) result["scores"] = table;
   return result;
+}
+
+}  // namespace
+
+Json run_knn(const JobHost& host, JobConfig& config) {
+  return run_on_ranks(host, config, [&](const JobHost& own) { return knn(own, config); });
 }
 
 }  // namespace udi

@@ -95,7 +95,8 @@ std::string bytes_text(int64_t bytes) {
 
 std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, at::Device device) {
   const udi_model_config& model = plan.model;
-  const Spread spread = spread_of(model, plan.train, device, plan.batch_size * plan.accumulate, plan.views.global_size);
+  const int64_t own = plan.batch_size / plan.ranks;  // of this rank in a batch
+  const Spread spread = spread_of(model, plan.train, device, own * plan.accumulate, plan.views.global_size);
   const StrandBytes strand = strand_bytes(plan, device, double(spread.chunk));
   const double strands = double(spread.strands);
   const double weights = double(plan.parameters) * sizeof(float);
@@ -103,7 +104,7 @@ std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, a
   const double moments = plan.train.optimizer == UDI_ADAMW ? 2 : 1;
   const double prototypes = double(model.out_dim) * model.head_bottleneck_dim * sizeof(float);
   const double global = square(plan.views.global_size), local = square(plan.views.local_size);
-  const double batch = double(plan.batch_size) * model.channels * (2 * global + plan.views.local_crops * local);
+  const double batch = double(own) * model.channels * (2 * global + plan.views.local_crops * local);
   std::vector<std::pair<std::string, int64_t>> parts = {
       {"weights of student and teacher", int64_t(2 * weights * (1 + copy16))},
       {"gradients", int64_t(strands * weights)},
@@ -127,7 +128,8 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
   log.log(UDI_LOG_INFO, "model:     width ", m.embed_dim, ", ", m.depth, " blocks, ", m.heads, " heads, patches of ",
           m.patch_size, ", ", m.out_dim, " prototypes; ", count_text(plan.parameters), " parameters, ",
           count_text(plan.backbone_parameters), " of them in the backbone");
-  log.log(UDI_LOG_INFO, "run:       ", plan.steps, " steps of ", per_step, " images, ", t.steps_per_epoch,
+  const std::string ranks = plan.ranks > 1 ? text(" on ", plan.ranks, " ranks") : "";
+  log.log(UDI_LOG_INFO, "run:       ", plan.steps, " steps of ", per_step, " images", ranks, ", ", t.steps_per_epoch,
           " steps an epoch; learning rate up to ", t.lr, " in ", t.warmup_steps, " steps");
   int64_t sum = 0;
   std::string list;
@@ -144,6 +146,7 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
             " are free: a smaller micro_batch, batch_size or out_dim, or fewer threads (OMP_NUM_THREADS), take less");
   }
   return {{"images", plan.images},         {"images_a_step", per_step},
+          {"ranks", plan.ranks},
           {"steps", plan.steps},           {"steps_per_epoch", t.steps_per_epoch},
           {"parameters", plan.parameters}, {"backbone_parameters", plan.backbone_parameters},
           {"memory_bytes", sum},           {"memory", memory}};

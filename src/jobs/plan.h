@@ -13,7 +13,8 @@ struct RunPlan {
   udi_model_config model;
   udi_view_config views;
   udi_train_config train;
-  int64_t images = 0, steps = 0, batch_size = 0, accumulate = 1;
+  int64_t images = 0, steps = 0, batch_size = 0, accumulate = 1;  // batch_size: of all ranks
+  int64_t ranks = 1;
   int64_t parameters = 0, backbone_parameters = 0;
 };
 

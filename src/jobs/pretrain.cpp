@@ -4,10 +4,13 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <optional>
+#include <set>
 
 #include "data/loader.h"
 #include "jobs/features.h"
 #include "jobs/plan.h"
+#include "jobs/ranks.h"
 #include "jobs/run_folder.h"
 #include "jobs/run_report.h"
 #include "jobs/settings.h"
@@ -139,7 +142,8 @@ class Diary {
 
 class Run {
  public:
-  Run(const JobHost& host, const JobConfig& config, const RunPlan& plan, RunFolder& folder, Trainer& trainer,
+  // folder: rank 0's, else null. What only one rank does or finds out is done within agree_on: it may end all of them.
+  Run(const JobHost& host, const JobConfig& config, const RunPlan& plan, RunFolder* folder, Trainer& trainer,
       Loader& loader, const KnnWatch& watch, bool is_saved)
       : host_(host),
         plan_(plan),
@@ -154,14 +158,16 @@ class Run {
         pace_(host, "pretrain", diary_.total(), trainer.steps()) {}
 
   void train() {
-    loader_.seek(trainer_.steps() * plan_.accumulate);
-    folder_.open_log(trainer_.steps());
-    read_first_knn();
+    agree_on(group(), [&] {
+      loader_.seek(trainer_.steps() * plan_.accumulate);
+      if (!folder_) return;
+      folder_->open_log(trainer_.steps());
+      read_first_knn();
+    });
     try {
       evaluate_if_due();
       while (trainer_.steps() < diary_.total()) {
-        step();
-        if (diary_.save(trainer_.steps()) || trainer_.steps() == diary_.total()) save();
+        if (step()) save();
         evaluate_if_due();
       }
       save();
@@ -178,7 +184,7 @@ class Run {
   // What there is to say of the run at its end.
   void write_result(Json* result) const {
     (*result)["steps_done"] = trainer_.steps();
-    (*result)["bad_images"] = loader_.bad_images();
+    (*result)["bad_images"] = bad_images();
     (*result)["seconds"] = pace_.total_seconds();
     for (const char* field : {"loss", "teacher_entropy", "feature_std", "images_per_second"}) {
       if (last_.contains(field)) (*result)[field] = last_[field];
@@ -188,29 +194,42 @@ class Run {
   }
 
  private:
-  void step() {
+  Group* group() const { return host_.group.get(); }
+
+  // True when a checkpoint is due.
+  bool step() {
     std::vector<const Views*> given;
     views_.resize(size_t(plan_.accumulate));
-    for (Views& views : views_) {
-      loader_.next(views);
-      given.push_back(&views);
-    }
+    agree_on(group(), [&] {
+      for (Views& views : views_) {
+        loader_.next(views);
+        given.push_back(&views);
+      }
+    });
     udi_step_stats stats{};
     try {
       trainer_.step(given, host_.host, &stats);
     } catch (const Error& error) {
-      if (error.status == UDI_E_NONFINITE) name_inputs(host_.host, loader_.source(), views_, error);
+      const bool here = !group() || error.rank < 0 || error.rank == group()->rank();
+      if (error.status == UDI_E_NONFINITE && here) name_inputs(host_.host, loader_.source(), views_, error);
       throw;
     }
+    const auto decided = agree_with_first(group(), [&](Group::Words& words) {
+      if (folder_) note(stats);
+      pace_.advance(1, plan_.batch_size * plan_.accumulate, stats.loss);
+      words[0] = diary_.save(trainer_.steps()) || trainer_.steps() == diary_.total();
+    });
+    return decided[0] != 0;
+  }
+
+  void note(const udi_step_stats& stats) {
     for (const auto& words : monitor_.see(stats)) {
       host_.host.log(UDI_LOG_WARN, words);
-      folder_.log({{"step", stats.step}, {"warning", words}});
+      folder_->log({{"step", stats.step}, {"warning", words}});
     }
-    if (diary_.log(stats.step)) {
-      last_ = line_of(stats, stats.step / plan_.train.steps_per_epoch, pace_);
-      folder_.log(last_);
-    }
-    pace_.advance(1, plan_.batch_size * plan_.accumulate, stats.loss);
+    if (!diary_.log(stats.step)) return;
+    last_ = line_of(stats, stats.step / plan_.train.steps_per_epoch, pace_);
+    folder_->log(last_);
   }
 
   void evaluate_if_due() {
@@ -219,13 +238,25 @@ class Run {
     if (trainer_.steps() == 0) knn_before_ = knn_after_;
     Json line = {{"step", trainer_.steps()}};
     line.update(knn_after_);
-    folder_.log(line);
+    agree_on(group(), [&] {
+      if (folder_) folder_->log(line);
+    });
     pace_.skip();
+  }
+
+  // Of all ranks, each image once.
+  int64_t bad_images() const {
+    if (!group()) return loader_.bad_images();
+    std::set<int64_t> all;
+    for (const std::string& rank : group()->gather_text(Json(loader_.bad()).dump())) {
+      for (const Json& image : Json::parse(rank)) all.insert(image.get<int64_t>());
+    }
+    return int64_t(all.size());
   }
 
   // Of the untrained model, in a run that goes on.
   void read_first_knn() {
-    for (const Json& line : folder_.read_log()) {
+    for (const Json& line : folder_->read_log()) {
       if (line["step"] != 0) return;
       for (const auto& [name, value] : line.items()) {
         if (name.rfind("knn_", 0) == 0) knn_before_[name] = value;
@@ -235,8 +266,11 @@ class Run {
 
   void save() {
     if (saved_ == trainer_.steps()) return;
-    folder_.save(trainer_, {{"config", nlohmann::json(config_.values())}, {"images", plan_.images}},
-                 config_.integer("keep"));
+    agree_on(group(), [&] {
+      if (!folder_) return;
+      folder_->save(trainer_, {{"config", nlohmann::json(config_.values())}, {"images", plan_.images}},
+                    config_.integer("keep"));
+    });
     saved_ = trainer_.steps();
     diary_.saved();
     pace_.skip();
@@ -245,7 +279,7 @@ class Run {
   const JobHost& host_;
   const RunPlan& plan_;
   const JobConfig& config_;
-  RunFolder& folder_;
+  RunFolder* folder_;
   Trainer& trainer_;
   Loader& loader_;
   const KnnWatch& watch_;
@@ -257,22 +291,44 @@ class Run {
   Json last_ = Json::object(), knn_before_ = Json::object(), knn_after_ = Json::object();
 };
 
-}  // namespace
+// Rank 0 reads checkpoints and weights, and the others get its trainer. goes_on: from a checkpoint.
+std::unique_ptr<Trainer> make_trainer(const JobHost& host, const JobConfig& config, const RunPlan& plan,
+                                      const RunFolder* folder, bool* goes_on) {
+  std::unique_ptr<Trainer> trainer;
+  const auto decided = agree_with_first(host.group.get(), [&](Group::Words& words) {
+    if (!folder) return;
+    trainer = resumed(host, config, plan, *folder);
+    words[0] = trainer != nullptr;
+    if (!trainer) trainer = std::make_unique<Trainer>(first_model(host, config, plan), plan.train);
+  });
+  *goes_on = decided[0] != 0;
+  if (!host.group) return trainer;
+  const std::string settings = host.group->broadcast_text(trainer ? config_to_json(trainer->config()).dump() : "");
+  if (!trainer) {
+    const udi_train_config train = train_config_from_json(nlohmann::json::parse(settings));
+    trainer = std::make_unique<Trainer>(Model(plan.model, host.device), train);
+  }
+  trainer->join(host.group);
+  return trainer;
+}
 
-Json run_pretrain(const JobHost& host, JobConfig& config) {
+Json pretrain(const JobHost& host, JobConfig& config) {
   RunPlan plan;
   plan.model = model_settings(config);
   plan.views = view_settings(config);
   plan.batch_size = config.integer("batch_size");
   plan.accumulate = config.integer("accumulate");
+  plan.ranks = host.group ? host.group->world() : 1;
+  const int64_t rank = host.group ? host.group->rank() : 0;
   check(plan.views.global_size == plan.model.image_size, UDI_E_INVALID, "global_size: ", plan.views.global_size,
         " must be image_size, ", plan.model.image_size);
   const KnnWatch watch(config, host.host);  // names what is missing before anything starts
   // The run's own name of its data: it does not change with the folder that the command is given in.
   config.set("data", std::filesystem::absolute(config.string("data")).lexically_normal().string());
   Loader loader(ImageSource::open(config.string("data"), source_settings(config), host.host), plan.views,
-                loader_settings(config, host.num_threads), host.host);
+                loader_settings(config, host.num_threads, rank, plan.ranks), host.host);
   plan.images = loader.source().size();
+  check_same_images(host, loader.source(), config.string("data"));
   plan.train = train_settings(config, loader.steps_per_epoch());
   plan.steps = config.integer("steps");
   for (const ParameterInfo& info : parameter_layout(plan.model)) {
@@ -285,24 +341,37 @@ Json run_pretrain(const JobHost& host, JobConfig& config) {
     return result;
   }
 
-  RunFolder folder(config.string("out"));
-  std::unique_ptr<Trainer> trainer = resumed(host, config, plan, folder);
-  const bool goes_on = trainer != nullptr;
-  if (!goes_on) trainer = std::make_unique<Trainer>(first_model(host, config, plan), plan.train);
-  folder.write_config(config.values());
-  Run run(host, config, plan, folder, *trainer, loader, watch, goes_on && config.string("resume") == "auto");
+  std::optional<RunFolder> folder;  // rank 0's
+  agree_on(host.group.get(), [&] {
+    if (host.first()) folder.emplace(config.string("out"));
+  });
+  RunFolder* const own_folder = folder ? &*folder : nullptr;
+  bool goes_on = false;
+  const std::unique_ptr<Trainer> trainer = make_trainer(host, config, plan, own_folder, &goes_on);
+  agree_on(host.group.get(), [&] {
+    if (folder) folder->write_config(config.values());
+  });
+  Run run(host, config, plan, own_folder, *trainer, loader, watch, goes_on && config.string("resume") == "auto");
   run.train();
 
   result["out"] = config.string("out");
-  result["checkpoint"] = folder.checkpoint();
+  if (folder) result["checkpoint"] = folder->checkpoint();
   run.write_result(&result);
+  if (!folder) return result;
   if (config.given("report")) {
     const std::string report = config.string("report");
     const ImageSource& images = watch.on() ? watch.test_images() : loader.source();
-    write_run_report(host, config, folder, trainer->model(UDI_TEACHER), images, result, report);
+    const JobHost alone{host.host, host.device, host.num_threads, host.progress};
+    write_run_report(alone, config, *folder, trainer->model(UDI_TEACHER), images, result, report);
     result["report"] = report;
   }
   return result;
+}
+
+}  // namespace
+
+Json run_pretrain(const JobHost& host, JobConfig& config) {
+  return run_on_ranks(host, config, [&](const JobHost& own) { return pretrain(own, config); });
 }
 
 }  // namespace udi

@@ -113,6 +113,7 @@ udi_train_config train_settings(JobConfig& config, int64_t batches_per_epoch) {
   train.optimizer = UDI_ADAMW + config.choice("optimizer");
   train.target_blend = config.choice("target_blend");
   train.loss_reduction = config.choice("loss_reduction");
+  train.rank_reduction = config.choice("rank_reduction");
   train.micro_batch = int32_t(config.integer("micro_batch"));
   train.steps_per_epoch = std::max<int64_t>(1, batches_per_epoch / accumulate);
   // A run of no step writes the untrained model; schedules want one step at least.
@@ -165,10 +166,15 @@ DecodeLimits decode_settings(const JobConfig& config) {
   return limits;
 }
 
-udi_loader_config loader_settings(const JobConfig& config, int num_threads) {
+udi_loader_config loader_settings(const JobConfig& config, int num_threads, int64_t rank, int64_t world) {
   udi_loader_config loader;
   udi_loader_config_init(&loader, sizeof loader);
-  loader.batch_size = int32_t(config.integer("batch_size"));
+  const int64_t batch_size = config.integer("batch_size");
+  check(batch_size % world == 0, UDI_E_INVALID, "batch_size: ", batch_size, " images are of all ", world,
+        " ranks together and must be a multiple of their number");
+  loader.batch_size = int32_t(batch_size / world);
+  loader.rank = int32_t(rank);
+  loader.world = int32_t(world);
   loader.workers = config.integer("workers") ? int32_t(config.integer("workers")) : num_threads;
   loader.channels = int32_t(config.integer("channels"));
   loader.seed = uint64_t(config.integer("seed"));

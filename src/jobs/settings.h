@@ -26,7 +26,8 @@ FormatLimits format_settings(const JobConfig& config);
 ImageSource::Options source_settings(const JobConfig& config);
 DecodeLimits decode_settings(const JobConfig& config);
 
-// Of the loader. num_threads: where option workers is 0.
-udi_loader_config loader_settings(const JobConfig& config, int num_threads);
+// Of the loader. num_threads: where option workers is 0. batch_size is of all ranks together: UDI_E_INVALID where they
+// cannot share it.
+udi_loader_config loader_settings(const JobConfig& config, int num_threads, int64_t rank = 0, int64_t world = 1);
 
 }  // namespace udi

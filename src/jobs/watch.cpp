@@ -30,7 +30,7 @@ Json KnnWatch::measure(const JobHost& host, const Model& model) const {
   udi_extract_config options = extract_config_default();
   options.token = both ? UDI_TOKEN_BOTH : UDI_TOKEN_CLS;
   options.batch_size = kBatch;
-  const JobHost quiet{host.host, host.device, host.num_threads, {}};  // the run's own progress stays
+  const JobHost quiet{host.host, host.device, host.num_threads, {}, host.group};  // the run's own progress stays
   const LabelledFeatures train = extract_labelled(quiet, model, *train_, config_, options, "knn");
   const LabelledFeatures test = extract_labelled(quiet, model, *test_, config_, options, "knn");
   const auto train_labels = number_labels(train.labels, train.labels);
@@ -43,8 +43,8 @@ Json KnnWatch::measure(const JobHost& host, const Model& model) const {
   std::string words;
   for (int64_t token = 0; token < (both ? 2 : 1); ++token) {
     const int64_t width = model.config.embed_dim;
-    const KnnScore score = knn_classify(train.rows.narrow(1, token * width, width), train_labels,
-                                        test.rows.narrow(1, token * width, width), test_labels, knn)[0];
+    const KnnScore score = knn_over_ranks(quiet, train.rows.narrow(1, token * width, width), train_labels,
+                                          test.rows.narrow(1, token * width, width), test_labels, knn)[0];
     const std::string name = token == 0 ? "cls" : "cls_plus";
     result["knn_" + name + "_top1"] = score.top1;
     result["knn_" + name + "_top5"] = score.top5;
