@@ -132,7 +132,7 @@ bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratc
     if (bad_reasons_.count(image)) return false;
   }
   try {
-    scratch.image = read_image(image, scratch.bytes);
+    read_image(image, scratch.bytes, scratch.image);
     scratch.maker.fill_row(scratch.image, views_, config_.seed, image, row, batch.views);
     return true;
   } catch (const Error& error) {
@@ -143,25 +143,27 @@ bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratc
   }
 }
 
-Image Loader::read_image(int64_t image, std::vector<uint8_t>& bytes) const {
-  source_.read(image, bytes);
+void Loader::read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image) const {
+  source_.read(number, bytes);
   DecodeLimits limits;
   limits.max_pixels = config_.max_pixels;
   limits.max_file_bytes = config_.max_file_bytes;
-  return decode_image(bytes.data(), bytes.size(), limits, config_.channels, views_.exif_turn != 0);
+  decode_image(bytes.data(), bytes.size(), limits, config_.channels, views_.exif_turn != 0, image);
 }
 
 // JPEG and PNG give bytes. Whether a set of arrays holds floats is told by the first one that can be read.
 void Loader::choose_dtype() {
   dtype_ = UDI_U8;
   std::vector<uint8_t> bytes;
+  Image image;
   int tries = 0;
   for (int64_t i = 0; i < source_.size() && tries < 100; ++i) {
     const std::string& name = source_.name(i);
     if (name.size() < 4 || name.compare(name.size() - 4, 4, ".npy") != 0) continue;
     ++tries;
     try {
-      dtype_ = read_image(i, bytes).dtype;
+      read_image(i, bytes, image);
+      dtype_ = image.dtype;
       return;
     } catch (const Error& error) {
       if (!is_bad_file(error)) throw;  // it is counted when a batch wants it

@@ -52,7 +52,7 @@ class Loader {
   const std::vector<uint32_t>& order_of(int64_t epoch);
   void fill_row(Batch& batch, int64_t row, int worker);
   bool try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratch);
-  Image read_image(int64_t image, std::vector<uint8_t>& bytes) const;
+  void read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image) const;
   bool too_many_bad(int64_t count) const;
   void count_bad(const Batch& batch);
 

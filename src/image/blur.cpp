@@ -126,26 +126,27 @@ void blur_plane(Value* plane, size_t height, size_t width, const BoxFilter& box,
 
 #if UDI_X86_KERNELS
 // Bytes of a plane where fewer than kBlurValues of them may be left.
-void widen(const uint8_t* in, ptrdiff_t count, uint16_t* out) {
+void widen(const BlurKernels& kernels, const uint8_t* in, ptrdiff_t count, uint16_t* out) {
   const ptrdiff_t whole = count / kBlurValues * kBlurValues;
-  widen_avx2(in, whole, out);
+  kernels.widen(in, whole, out);
   if (whole == count) return;
   uint8_t last[kBlurValues] = {};
   std::memcpy(last, in + whole, size_t(count - whole));
-  widen_avx2(last, kBlurValues, out + whole);
+  kernels.widen(last, kBlurValues, out + whole);
 }
-void narrow(const uint16_t* in, ptrdiff_t count, uint8_t* out) {
+void narrow(const BlurKernels& kernels, const uint16_t* in, ptrdiff_t count, uint8_t* out) {
   const ptrdiff_t whole = count / kBlurValues * kBlurValues;
-  narrow_avx2(in, whole, out);
+  kernels.narrow(in, whole, out);
   if (whole == count) return;
   uint8_t last[kBlurValues];
-  narrow_avx2(in + whole, kBlurValues, last);
+  kernels.narrow(in + whole, kBlurValues, last);
   std::memcpy(out + whole, last, size_t(count - whole));
 }
 
 // As blur_plane, with values of 16 bits between the boxes. Several rows take each box in turn: a box right after the
 // one before it would wait for what that has just stored.
 void blur_plane_16(uint8_t* plane, ptrdiff_t height, ptrdiff_t width, const BoxFilter& box, Memory& memory) {
+  const BlurKernels& kernels = processor() == Processor::kVnni ? kBlurVnni : kBlurAvx2;
   constexpr ptrdiff_t kRows = 8;
   const ptrdiff_t reach = box.reach();
   const ptrdiff_t margin = (reach + kBlurValues - 1) / kBlurValues * kBlurValues;
@@ -155,29 +156,29 @@ void blur_plane_16(uint8_t* plane, ptrdiff_t height, ptrdiff_t width, const BoxF
   for (ptrdiff_t y = 0; y < height; y += kRows) {
     const ptrdiff_t rows = std::min(kRows, height - y);
     uint16_t *from = first + margin, *to = from + half;
-    for (ptrdiff_t j = 0; j < rows; ++j) widen(plane + (y + j) * width, width, from + j * pitch);
+    for (ptrdiff_t j = 0; j < rows; ++j) widen(kernels, plane + (y + j) * width, width, from + j * pitch);
     for (int pass = 0; pass < kBoxes; ++pass, std::swap(from, to)) {
       for (uint16_t* row = from; row != from + rows * pitch; row += pitch) {
         std::fill(row - reach, row, row[0]);
         std::fill(row + width, row + width + reach, row[width - 1]);
-        blur_values_avx2(row, 1, width, box, to + (row - from));
+        kernels.blur_values(row, 1, width, box, to + (row - from));
       }
     }
-    for (ptrdiff_t j = 0; j < rows; ++j) narrow(from + j * pitch, width, plane + (y + j) * width);
+    for (ptrdiff_t j = 0; j < rows; ++j) narrow(kernels, from + j * pitch, width, plane + (y + j) * width);
   }
   for (ptrdiff_t x = 0; x < width; x += kBlurValues) {
     const ptrdiff_t used = std::min(kBlurValues, width - x);
     uint16_t *from = first + reach * kBlurValues, *to = from + half;
-    for (ptrdiff_t y = 0; y < height; ++y) widen(plane + y * width + x, used, from + y * kBlurValues);
+    for (ptrdiff_t y = 0; y < height; ++y) widen(kernels, plane + y * width + x, used, from + y * kBlurValues);
     for (int pass = 0; pass < kBoxes; ++pass, std::swap(from, to)) {
       const uint16_t* last = from + (height - 1) * kBlurValues;
       for (ptrdiff_t i = 1; i <= reach; ++i) {
         std::copy_n(from, kBlurValues, from - i * kBlurValues);
         std::copy_n(last, kBlurValues, from + (height - 1 + i) * kBlurValues);
       }
-      blur_values_avx2(from, kBlurValues, height * kBlurValues, box, to);
+      kernels.blur_values(from, kBlurValues, height * kBlurValues, box, to);
     }
-    for (ptrdiff_t y = 0; y < height; ++y) narrow(from + y * kBlurValues, used, plane + y * width + x);
+    for (ptrdiff_t y = 0; y < height; ++y) narrow(kernels, from + y * kBlurValues, used, plane + y * width + x);
   }
 }
 #endif

@@ -19,9 +19,7 @@ namespace {
 UDI_INLINE __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
 UDI_INLINE void store(void* at, __m256i v) { _mm256_storeu_si256(static_cast<__m256i*>(at), v); }
 
-}  // namespace
-
-void blur_values_avx2(const uint16_t* centre, ptrdiff_t step, ptrdiff_t count, const BoxFilter& box, uint16_t* out) {
+void blur_values(const uint16_t* centre, ptrdiff_t step, ptrdiff_t count, const BoxFilter& box, uint16_t* out) {
   const int16_t inner_low = int16_t(box.inner), outer_low = int16_t(box.outer);
   const __m256i low = _mm256_set1_epi32(int32_t(uint32_t(uint16_t(inner_low)) | uint32_t(uint16_t(outer_low)) << 16));
   const __m256i inner_high = _mm256_set1_epi16(int16_t((int32_t(box.inner) - inner_low) >> 16));
@@ -43,17 +41,21 @@ void blur_values_avx2(const uint16_t* centre, ptrdiff_t step, ptrdiff_t count, c
   }
 }
 
-void widen_avx2(const uint8_t* in, ptrdiff_t count, uint16_t* out) {
+void widen(const uint8_t* in, ptrdiff_t count, uint16_t* out) {
   for (ptrdiff_t i = 0; i < count; i += 16) {
     store(out + i, _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
   }
 }
 
-void narrow_avx2(const uint16_t* in, ptrdiff_t count, uint8_t* out) {
+void narrow(const uint16_t* in, ptrdiff_t count, uint8_t* out) {
   for (ptrdiff_t i = 0; i < count; i += 32) {
     store(out + i, _mm256_permute4x64_epi64(_mm256_packus_epi16(load(in + i), load(in + i + 16)), 0xd8));
   }
 }
+
+}  // namespace
+
+const BlurKernels kBlurAvx2{blur_values, widen, narrow};
 
 }  // namespace udi
 

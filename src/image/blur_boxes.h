@@ -17,16 +17,18 @@ struct BoxFilter {
   int reach() const { return whole + 1; }
 };
 
-// For 32 values at a time, and what that asks for: `count` is rounded up to it, and both sides have room.
+// Of values of 0 to 255 in 16 bits, 32 at a time: `count` is rounded up to that, and both sides have room.
+struct BlurKernels {
+  // One box; `step` leads to the next pixel along the blurred axis. whole: up to kMaxWhole16.
+  void (*blur_values)(const uint16_t* centre, ptrdiff_t step, ptrdiff_t count, const BoxFilter& box, uint16_t* out);
+  // Bytes to 16 bits and back.
+  void (*widen)(const uint8_t* in, ptrdiff_t count, uint16_t* out);
+  void (*narrow)(const uint16_t* in, ptrdiff_t count, uint8_t* out);
+};
+
 constexpr ptrdiff_t kBlurValues = 32;
+constexpr int kMaxWhole16 = 63;  // sums stay below 2^15
 
-// One box over values of 0 to 255 in 16 bits; `step` leads to the next pixel along the blurred axis. whole: up to
-// kMaxWhole16, so that sums stay below 2^15.
-constexpr int kMaxWhole16 = 63;
-void blur_values_avx2(const uint16_t* centre, ptrdiff_t step, ptrdiff_t count, const BoxFilter& box, uint16_t* out);
-
-// Bytes to 16 bits and back.
-void widen_avx2(const uint8_t* in, ptrdiff_t count, uint16_t* out);
-void narrow_avx2(const uint16_t* in, ptrdiff_t count, uint8_t* out);
+extern const BlurKernels kBlurAvx2, kBlurVnni;
 
 }  // namespace udi

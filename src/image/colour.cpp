@@ -5,7 +5,10 @@
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "image/colour_floats.h"
+#include "image/colour_kernels.h"
 #include "image/lanes.h"
+#include "image/processor.h"
 
 namespace udi {
 namespace {
@@ -151,34 +154,75 @@ struct TurnHue {
 };
 UDI_CLONES void turn_hue(const Planes& planes, int shift) { over_pixels(planes, TurnHue{shift}); }
 
-// ---- float32, 0..1 --------------------------------------------------------------------------------------------------
+// ---- uint8, by look-up where the processor has it
+// ---------------------------------------------------------------------
 
-float cut(float v) { return std::min(std::max(v, 0.0f), 1.0f); }
-float gray_of(float red, float green, float blue) { return red * 0.299f + green * 0.587f + blue * 0.114f; }
+#if UDI_X86_KERNELS
+bool looks_up() { return processor() == Processor::kVnni; }
 
-void blend_from(float* values, size_t count, float from, float factor) {
-  for (size_t i = 0; i < count; ++i) values[i] = cut(from + factor * (values[i] - from));
+// What a byte becomes is worked out once for each of its 256 values.
+template <class Change>
+void look_up_change(uint8_t* values, size_t count, const Change& change) {
+  uint8_t table[256];
+  for (int v = 0; v < 256; ++v) table[v] = uint8_t(v);
+  change(table);
+  look_up_vnni(values, count, table);
+}
+#endif
+
+void blend_bytes_from(uint8_t* values, size_t count, int from, float factor) {
+#if UDI_X86_KERNELS
+  if (looks_up()) {
+    return look_up_change(values, count, [&](uint8_t* table) { blend_from(table, 256, from, factor); });
+  }
+#endif
+  blend_from(values, count, from, factor);
 }
 
-void blend_from_gray(float* r, float* g, float* b, size_t count, float factor) {
-  for (size_t i = 0; i < count; ++i) {
-    const float gray = gray_of(r[i], g[i], b[i]);
-    for (float* channel : {r, g, b}) channel[i] = cut(gray + factor * (channel[i] - gray));
+void invert_bytes_from(uint8_t* values, size_t count, int threshold) {
+#if UDI_X86_KERNELS
+  if (looks_up()) {
+    return look_up_change(values, count, [&](uint8_t* table) { invert_from(table, 256, threshold); });
   }
+#endif
+  invert_from(values, count, threshold);
 }
 
-void turn_hue(float* r, float* g, float* b, size_t count, float shift) {
-  for (size_t i = 0; i < count; ++i) {
-    const float value = std::max({r[i], g[i], b[i]}), least = std::min({r[i], g[i], b[i]}), range = value - least;
-    if (range <= 0) continue;
-    const float sector = r[i] == value   ? (g[i] - b[i]) / range
-                         : g[i] == value ? 2 + (b[i] - r[i]) / range
-                                         : 4 + (r[i] - g[i]) / range;
-    const float turn = sector / 6 + shift, place = (turn - std::floor(turn)) * 6;
-    r[i] = value - range * cut(std::min(place - 1, 5 - place));
-    g[i] = value - range * cut(std::max(1 - place, place - 3));
-    b[i] = value - range * cut(std::max(3 - place, place - 5));
+void blend_bytes_from_gray(const Planes& planes, float factor) {
+#if UDI_X86_KERNELS
+  uint8_t up[256], down[256];
+  if (looks_up() && gray_blend_tables(factor, up, down)) {
+    return blend_from_gray_vnni(planes.u8(0), planes.u8(1), planes.u8(2), planes.pixels(), up, down);
   }
+#endif
+  blend_from_gray(planes, factor);
+}
+
+void turn_hue_of_bytes(const Planes& planes, int shift) {
+#if UDI_X86_KERNELS
+  static const HueTables tables;
+  if (looks_up()) return turn_hue_vnni(planes.u8(0), planes.u8(1), planes.u8(2), planes.pixels(), shift, tables);
+#endif
+  turn_hue(planes, shift);
+}
+
+void make_bytes_gray(const Planes& planes) {
+#if UDI_X86_KERNELS
+  if (looks_up()) return make_gray_vnni(planes.u8(0), planes.u8(1), planes.u8(2), planes.pixels());
+#endif
+  make_gray(planes);
+}
+
+int64_t gray_sum_of_bytes(const Planes& planes) {
+#if UDI_X86_KERNELS
+  if (looks_up()) return gray_sum_vnni(planes.u8(0), planes.u8(1), planes.u8(2), planes.pixels());
+#endif
+  constexpr size_t kStep = size_t(1) << 20;
+  int64_t sum = 0;
+  for (size_t i = 0; i < planes.pixels(); i += kStep) {
+    sum += gray_sum(planes.u8(0) + i, planes.u8(1) + i, planes.u8(2) + i, std::min(kStep, planes.pixels() - i));
+  }
+  return sum;
 }
 
 // ---- Both -----------------------------------------------------------------------------------------------------------
@@ -196,19 +240,13 @@ size_t values_of(const Planes& planes) { return planes.pixels() * size_t(planes.
 
 // Of gray where there are 3 channels, else of all values.
 double mean_of(const Planes& planes) {
-  const bool rgb = planes.channels == 3;
+  const bool rgb = planes.channels == 3, floats = planes.dtype == UDI_F32;
   const size_t count = rgb ? planes.pixels() : values_of(planes);
   double sum = 0;
-  if (planes.dtype == UDI_F32) {
-    const float* v = planes.f32();
-    for (size_t i = 0; i < count; ++i) sum += rgb ? gray_of(v[i], v[i + count], v[i + 2 * count]) : v[i];
-  } else if (rgb) {
-    constexpr size_t kStep = size_t(1) << 20;
-    for (size_t i = 0; i < count; i += kStep) {
-      sum += double(gray_sum(planes.u8(0) + i, planes.u8(1) + i, planes.u8(2) + i, std::min(kStep, count - i)));
-    }
+  if (rgb) {
+    sum = floats ? gray_sum_of(planes.f32(0), planes.f32(1), planes.f32(2), count) : double(gray_sum_of_bytes(planes));
   } else {
-    for (size_t i = 0; i < count; ++i) sum += planes.u8()[i];
+    for (size_t i = 0; i < count; ++i) sum += floats ? planes.f32()[i] : planes.u8()[i];
   }
   return sum / double(count);
 }
@@ -218,38 +256,38 @@ double mean_of(const Planes& planes) {
 void adjust_brightness(const Planes& planes, float factor) {
   check_factor(factor);
   if (planes.dtype == UDI_F32) return blend_from(planes.f32(), values_of(planes), 0.0f, factor);
-  blend_from(planes.u8(), values_of(planes), 0, factor);
+  blend_bytes_from(planes.u8(), values_of(planes), 0, factor);
 }
 
 void adjust_contrast(const Planes& planes, float factor) {
   check_factor(factor);
   const double mean = mean_of(planes);
   if (planes.dtype == UDI_F32) return blend_from(planes.f32(), values_of(planes), float(mean), factor);
-  blend_from(planes.u8(), values_of(planes), int(mean + 0.5), factor);
+  blend_bytes_from(planes.u8(), values_of(planes), int(mean + 0.5), factor);
 }
 
 void adjust_saturation(const Planes& planes, float factor) {
   check_factor(factor);
   check_rgb(planes, "saturation");
-  if (planes.dtype == UDI_U8) return blend_from_gray(planes, factor);
+  if (planes.dtype == UDI_U8) return blend_bytes_from_gray(planes, factor);
   blend_from_gray(planes.f32(0), planes.f32(1), planes.f32(2), planes.pixels(), factor);
 }
 
 void to_grayscale(const Planes& planes) {
   check_rgb(planes, "grayscale");
-  if (planes.dtype == UDI_U8) return make_gray(planes);
+  if (planes.dtype == UDI_U8) return make_bytes_gray(planes);
   blend_from_gray(planes.f32(0), planes.f32(1), planes.f32(2), planes.pixels(), 0.0f);
 }
 
 void adjust_hue(const Planes& planes, double shift) {
   check(shift >= -0.5 && shift <= 0.5, UDI_E_INVALID, "a hue shift of ", shift, " is not in -0.5 to 0.5");
   check_rgb(planes, "hue");
-  if (planes.dtype == UDI_U8) return turn_hue(planes, int(shift * 255));
+  if (planes.dtype == UDI_U8) return turn_hue_of_bytes(planes, int(shift * 255));
   turn_hue(planes.f32(0), planes.f32(1), planes.f32(2), planes.pixels(), float(shift));
 }
 
 void solarize(const Planes& planes, int threshold) {
-  if (planes.dtype == UDI_U8) return invert_from(planes.u8(), values_of(planes), threshold);
+  if (planes.dtype == UDI_U8) return invert_bytes_from(planes.u8(), values_of(planes), threshold);
   const float limit = float(threshold) / 255.0f;
   for (size_t i = 0; i < values_of(planes); ++i) {
     float& v = planes.f32()[i];

@@ -20,19 +20,31 @@ FileKind file_kind(const uint8_t* data, size_t size) {
   return FileKind::kOther;
 }
 
-Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn) {
+void decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn,
+                  Image& image) {
   check(size > 0, UDI_E_FORMAT, "the file is empty");
   check(size <= limits.max_file_bytes, UDI_E_MEMORY, "the file has ", size, " bytes: more than the limit of ",
         limits.max_file_bytes, " (max_file_bytes)");
   const FileKind kind = file_kind(data, size);
   check(kind != FileKind::kOther, UDI_E_FORMAT, "the file is no JPEG, PNG or .npy (by its first bytes)");
-  if (kind == FileKind::kNpy) return decode_npy(data, size, limits, channels);
+  if (kind == FileKind::kNpy) {
+    image = decode_npy(data, size, limits, channels);
+    return;
+  }
 
   if (channels == 0) channels = 3;
   check(channels == 1 || channels == 3, UDI_E_FORMAT, "a JPEG or PNG gives 1 or 3 channels, ", channels, " are wanted");
-  Image image =
-      kind == FileKind::kJpeg ? decode_jpeg(data, size, limits, channels) : decode_png(data, size, limits, channels);
-  if (exif_turn) return turn_upright(std::move(image), exif_orientation(data, size));
+  if (kind == FileKind::kJpeg) {
+    decode_jpeg(data, size, limits, channels, image);
+  } else {
+    image = decode_png(data, size, limits, channels);
+  }
+  if (exif_turn) image = turn_upright(std::move(image), exif_orientation(data, size));
+}
+
+Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn) {
+  Image image;
+  decode_image(data, size, limits, channels, exif_turn, image);
   return image;
 }
 

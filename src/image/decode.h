@@ -28,4 +28,8 @@ FileKind file_kind(const uint8_t* data, size_t size);
 // UDI_E_MEMORY: over a limit. The message says which.
 Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn = false);
 
+// The same into `image`, whose memory is used again. It holds anything after an error.
+void decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn,
+                  Image& image);
+
 }  // namespace udi

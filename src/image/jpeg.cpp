@@ -163,7 +163,7 @@ class Writer {
 
 }  // namespace
 
-Image decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels) {
+void decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, Image& image) {
   Reader reader(data, size);
   if (!reader.read_header()) reader.fail_reading();
   const jpeg_decompress_struct& info = reader.info();
@@ -176,7 +176,7 @@ Image decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, 
   if (!reader.start(stored == 4 ? JCS_CMYK : (direct && channels == 1 ? JCS_GRAYSCALE : JCS_RGB)))
     reader.fail_reading();
 
-  Image image = make_image(int(info.output_height), int(info.output_width), channels, UDI_U8);
+  shape_image(int(info.output_height), int(info.output_width), channels, UDI_U8, image);
   const size_t width = info.output_width, row_bytes = width * size_t(channels),
                read_bytes = width * size_t(info.output_components);
   std::vector<uint8_t> strip(direct ? 0 : kRowsAtOnce * read_bytes);
@@ -192,7 +192,6 @@ Image decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, 
       rgb_to_gray(in, pixels, out);
     }
   }
-  return image;
 }
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {

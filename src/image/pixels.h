@@ -18,13 +18,17 @@ inline void check_pixels(uint64_t height, uint64_t width, const DecodeLimits& li
         " (max_pixels)");
 }
 
-inline Image make_image(int height, int width, int channels, udi_dtype dtype) {
-  Image image;
+inline void shape_image(int height, int width, int channels, udi_dtype dtype, Image& image) {
   image.height = height;
   image.width = width;
   image.channels = channels;
   image.dtype = dtype;
   image.bytes.resize(size_t(height) * size_t(width) * size_t(channels) * (dtype == UDI_U8 ? 1 : sizeof(float)));
+}
+
+inline Image make_image(int height, int width, int channels, udi_dtype dtype) {
+  Image image;
+  shape_image(height, width, channels, dtype, image);
   return image;
 }
 

@@ -10,6 +10,7 @@
 
 #include "image/blur.h"
 #include "image/colour.h"
+#include "image/on_processor.h"
 #include "image/resize.h"
 #include "image/support.h"
 #include "image/transform.h"
@@ -88,7 +89,9 @@ OwnPlanes changed(OwnPlanes planes, const std::string& name, std::istream& line)
   return planes;
 }
 
-TEST(Operations, HavePillowsBytes) {
+using Operations = udi_test::OnProcessor;
+
+TEST_P(Operations, HavePillowsBytes) {
   std::istringstream text(read_text(udi_test::kImages + "operations.txt"));
   std::map<std::string, int> seen;
   for (std::string line; std::getline(text, line);) {
@@ -106,6 +109,8 @@ TEST(Operations, HavePillowsBytes) {
   EXPECT_EQ(seen.size(), 11u);
   for (const auto& [name, count] : seen) EXPECT_GE(count, 3) << name;
 }
+
+INSTANTIATE_TEST_SUITE_P(On, Operations, udi_test::kProcessors, udi_test::processor_name);
 
 // One object for many images gives what a fresh one gives.
 TEST(Resizer, RemembersNothingOfTheImageBefore) {
