@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <vector>
 
+#include "model/gemm.h"
 #include "model/ops_cpu.h"
 
 // The BLAS that LibTorch carries and exports; row-major products are asked for as their transposes.
@@ -50,6 +52,51 @@ void over_heads(const Heads& in, const Body& body) {
   });
 }
 
+// What a thread works in while it attends: keys and values of a head, packed, and scores of a tile of queries.
+float* working_memory(int64_t floats) {
+  thread_local std::vector<float> memory;
+  if (int64_t(memory.size()) < floats) memory.resize(size_t(floats));
+  return memory.data();
+}
+
+// A few queries at a time: their scores stay in the first cache from product to softmax to product.
+void attend(const gemm::Kernels& k, const Matrix& query, const Matrix& key, const Matrix& value, float scale,
+            const Matrix* probabilities, const Matrix& out) {
+  const int64_t count = key.rows, depth = query.columns, width = gemm::padded(k, count);
+  const int64_t key_size = gemm::packed_size(k, depth, count), value_size = gemm::packed_size(k, count, depth);
+  float* const keys = working_memory(key_size + value_size + k.tile_rows * width);
+  float* const values = keys + key_size;
+  float* const scores = values + value_size;
+  k.pack(key.data, 1, key.stride, depth, count, keys);
+  k.pack(value.data, value.stride, 1, count, depth, values);
+
+  gemm::Product asking, mixing;
+  asking.columns = mixing.depth = count;
+  asking.depth = mixing.columns = depth;
+  asking.a_stride = query.stride;
+  asking.b = keys;
+  asking.b_stride = depth * k.panel;
+  asking.out = scores;
+  asking.out_stride = mixing.a_stride = width;
+  asking.padded = true;
+  mixing.a = scores;
+  mixing.b = values;
+  mixing.b_stride = count * k.panel;
+  mixing.out_stride = out.stride;
+  int64_t tiles = (query.rows + k.tile_rows - 1) / k.tile_rows;
+  for (int64_t row = 0; row < query.rows; row += asking.rows, --tiles) {
+    asking.rows = mixing.rows = (query.rows - row + tiles - 1) / tiles;
+    asking.a = query.data + row * query.stride;
+    mixing.out = out.data + row * out.stride;
+    k.product(asking);
+    k.softmax(scores, asking.rows, width, count, scale);
+    for (int64_t i = 0; probabilities && i < asking.rows; ++i) {
+      std::copy_n(scores + i * width, count, probabilities->data + (row + i) * probabilities->stride);
+    }
+    k.product(mixing);
+  }
+}
+
 }  // namespace
 
 at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, int64_t heads) {
@@ -59,16 +106,18 @@ at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, in
 void attention_forward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& out) {
   const at::Tensor out_heads = split_heads(out, 1, 0, in.query.size(1));
   if (!take_loops(in)) {
-    probabilities.copy_(at::softmax(at::matmul(in.query, in.key.transpose(2, 3)) * scale_of(in), -1));
-    out_heads.copy_(at::matmul(probabilities, in.value));
+    const at::Tensor p = at::softmax(at::matmul(in.query, in.key.transpose(2, 3)) * scale_of(in), -1);
+    if (probabilities.defined()) probabilities.copy_(p);
+    out_heads.copy_(at::matmul(p, in.value));
     return;
   }
+  const gemm::Kernels& kernels = gemm::kernels();
   const float scale = float(scale_of(in));
   over_heads(in, [&](int64_t image, int64_t head) {
-    const Matrix p = matrix(probabilities, image, head);
-    product(matrix(in.query, image, head), false, matrix(in.key, image, head), true, p);
-    for (int64_t row = 0; row < p.rows; ++row) loops::softmax_row(p.data + row * p.stride, p.columns, scale);
-    product(p, false, matrix(in.value, image, head), false, matrix(out_heads, image, head));
+    Matrix p{};
+    if (probabilities.defined()) p = matrix(probabilities, image, head);
+    attend(kernels, matrix(in.query, image, head), matrix(in.key, image, head), matrix(in.value, image, head), scale,
+           probabilities.defined() ? &p : nullptr, matrix(out_heads, image, head));
   });
 }
 

@@ -14,7 +14,7 @@ struct Heads {
 at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, int64_t heads);
 
 // out: [B, Q, heads * d], contiguous. probabilities: [B, heads, Q, T], contiguous: softmax(query key^T / sqrt(d)),
-// which the backward pass needs.
+// which the backward pass needs. Undefined: not wanted, and on the CPU in float32 they exist for a few rows at a time.
 void attention_forward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& out);
 
 // d_in gets the gradients (written, not added to), each shaped, and possibly strided, like the input it belongs to.

@@ -22,9 +22,9 @@ at::Tensor Head::forward(const at::Tensor& rows, bool keep_for_backward) {
   for (int layer = 0; layer < 2; ++layer) {
     const LinearWeights& weights = weights_.mlp[layer];
     const at::Tensor& hidden = hidden_[layer].make({count, weights.weight.size(0)}, activations_);
-    linear_without_bias(x, weights, hidden);
-    x = kept_ ? active_[layer].make(hidden.sizes(), activations_) : hidden;
-    bias_gelu(hidden, weights.bias, x);
+    const at::Tensor& active = kept_ ? active_[layer].make(hidden.sizes(), activations_) : hidden;
+    linear_gelu(x, weights, hidden, active);
+    x = active;
   }
   const at::Tensor& bottleneck = bottleneck_.make({count, weights_.mlp[2].weight.size(0)}, activations_);
   linear(x, weights_.mlp[2], bottleneck);

@@ -110,8 +110,10 @@ at::Tensor Model::extract(const at::Tensor& images, udi_layout layout, const udi
   check_options(*this, options);
   const at::Tensor all = channels_first(*this, images, layout);
   const int64_t patches = all.size(2) / config.patch_size * (all.size(3) / config.patch_size);
-  // By itself a picture goes through products of the same shapes every time. Those of a batch round as its size has it.
-  const bool alone = host && host->deterministic;
+  // By itself a picture goes through products of the same shapes every time. ATen's round as the size of a batch has it.
+  // Ours do not (packed.h), and a picture by itself stays in the cache.
+  const bool packed = weights.pack();
+  const bool alone = packed || (host && host->deterministic);
   const int64_t chosen = std::max<int64_t>(1, kTokensAtOnce / (patches + config.class_tokens));
   const int64_t at_once = alone ? 1 : options.batch_size ? options.batch_size : chosen;
   const int64_t count = all.size(0), batches = (count + at_once - 1) / at_once;
@@ -124,7 +126,7 @@ at::Tensor Model::extract(const at::Tensor& images, udi_layout layout, const udi
     if (options.normalize) part.div_(at::linalg_vector_norm(part, 2, at::IntArrayRef{-1}, true).clamp_min_(1e-12));
     parts[size_t(i)] = part;
   };
-  if (alone && weights.device().is_cpu()) {
+  if (alone && weights.device().is_cpu() && (!packed || batches >= at::get_num_threads())) {
     at::parallel_for(0, batches, 1, [&](int64_t begin, int64_t end) {
       const OneThread products;
       Vit vit(config, weights);
@@ -155,6 +157,7 @@ at::Tensor Model::attention(const at::Tensor& images, udi_layout layout, const u
           ", must be 0 to ", columns - 1);
   }
 
+  weights.pack();
   Vit vit(config, weights);
   std::vector<at::Tensor> parts;
   for (int64_t i = 0; i < all.size(0); ++i) {  // an image at a time: the maps of all tokens are large

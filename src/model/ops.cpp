@@ -16,16 +16,47 @@ at::Tensor column(const at::Tensor& values, int64_t channels) {
   return values.narrow(0, 0, channels).view({1, -1, 1, 1});
 }
 
+// Whether the weights are packed, and then it is done. before_gelu, where given, gets what goes into GELU.
+bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias, const at::Tensor& before_gelu,
+                   const at::Tensor& out) {
+  const float* const panels = weights.packed ? weights.packed->from(weights.first) : nullptr;
+  if (!panels) return false;
+  const gemm::Kernels& chosen = *weights.packed->kernels;
+  gemm::Product product;
+  product.rows = x.size(0);
+  product.columns = weights.weight.size(0);
+  product.depth = x.size(1);
+  product.a = x.const_data_ptr<float>();
+  product.a_stride = x.stride(0);
+  product.b = panels;
+  product.b_stride = product.depth * chosen.panel;
+  product.out = out.mutable_data_ptr<float>();
+  product.out_stride = out.stride(0);
+  if (bias) product.bias = weights.bias.const_data_ptr<float>();
+  product.gelu = before_gelu.defined();
+  if (product.gelu && !before_gelu.is_same(out)) product.before = before_gelu.mutable_data_ptr<float>();
+  run_product(chosen, product);
+  return true;
+}
+
 }  // namespace
 
 void linear(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
+  if (packed_linear(x, weights, true, {}, out)) return;
   at::Tensor result = out;
   at::addmm_out(result, weights.bias, x, weights.weight.t());
 }
 
 void linear_without_bias(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
+  if (packed_linear(x, weights, false, {}, out)) return;
   at::Tensor result = out;
   at::mm_out(result, x, weights.weight.t());
+}
+
+void linear_gelu(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& rows, const at::Tensor& out) {
+  if (packed_linear(x, weights, true, rows, out)) return;
+  linear_without_bias(x, weights, rows);
+  bias_gelu(rows, weights.bias, out);
 }
 
 void linear_input_gradient(const at::Tensor& d_out, const LinearWeights& weights, const at::Tensor& d_x) {

@@ -14,6 +14,8 @@ constexpr double kNormEpsilon = 1e-6;
 // out = x W^T (+ b). x: T [R, in], out: T [R, out].
 void linear(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out);
 void linear_without_bias(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out);
+// rows = x W^T + b; out = GELU(rows), exact (erf). out may be rows, where no backward pass follows.
+void linear_gelu(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& rows, const at::Tensor& out);
 // d_x = d_out W. d_out: T [R, out], d_x: T [R, in].
 void linear_input_gradient(const at::Tensor& d_out, const LinearWeights& weights, const at::Tensor& d_x);
 // d_weight += d_out^T x.

@@ -368,25 +368,6 @@ void unfold_patches(const at::Tensor& images, const udi_model_config& config, bo
   });
 }
 
-UDI_CLONES void softmax_row(float* row, int64_t n, float scale) {
-  Floats highest = Floats{} - INFINITY;
-  lanes::each(n, [&](int64_t i, int m) UDI_LAMBDA {
-    Floats v = lanes::load(row + i, m);
-    if (m < lanes::kLanes) v = lanes::first(v, m, -INFINITY);
-    highest = v > highest ? v : highest;
-  });
-  const float top = lanes::max(highest);
-  Floats sum{};
-  lanes::each(n, [&](int64_t i, int m) UDI_LAMBDA {
-    Floats v = lanes::exp((lanes::load(row + i, m) - top) * scale);
-    if (m < lanes::kLanes) v = lanes::first(v, m);
-    sum += v;
-    lanes::store(row + i, v, m);
-  });
-  const float inverse = 1 / lanes::sum(sum);
-  lanes::each(n, [&](int64_t i, int m) UDI_LAMBDA { lanes::store(row + i, lanes::load(row + i, m) * inverse, m); });
-}
-
 UDI_CLONES void softmax_row_backward(float* row, const float* d_row, int64_t n, float scale) {
   Floats sum{};
   lanes::each(n, [&](int64_t i, int m) UDI_LAMBDA { sum += lanes::load(row + i, m) * lanes::load(d_row + i, m); });

@@ -20,9 +20,8 @@ void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor&
 void gelu_backward(const at::Tensor& rows, const at::Tensor& d_out, const at::Tensor& d_bias);
 void unfold_patches(const at::Tensor& images, const udi_model_config& config, bool normalized, const at::Tensor& out);
 
-// One row of n numbers at a time, for the attention: row = softmax(scale row); and the gradient that passes through it,
-// row = row (d_row - sum(row d_row)) scale.
-void softmax_row(float* row, int64_t n, float scale);
+// For the attention, a row of n numbers at a time: the gradient that passes through row = softmax(scale ...), row = row
+// (d_row - sum(row d_row)) scale.
 void softmax_row_backward(float* row, const float* d_row, int64_t n, float scale);
 
 }  // namespace udi::loops

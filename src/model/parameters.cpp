@@ -69,6 +69,14 @@ at::ScalarType float_type(const TensorView& view) {
        "; weights must be F16, BF16, F32 or F64");
 }
 
+std::vector<const LinearWeights*> backbone_layers(const VitWeights& vit) {
+  std::vector<const LinearWeights*> layers = {&vit.patch_embed};
+  for (const BlockWeights& block : vit.blocks) {
+    for (const LinearWeights* layer : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) layers.push_back(layer);
+  }
+  return layers;
+}
+
 template <class Draw>
 void fill(const at::Tensor& tensor, uint64_t seed, uint64_t place, Draw draw) {
   const at::Tensor values = at::empty(tensor.sizes(), at::kDouble);
@@ -158,7 +166,9 @@ void Parameters::make_views() {
   size_t next = 0;
   const auto linear = [&] {
     next += 2;
-    return LinearWeights{product_views[next - 2], product_views[next - 1]};
+    const bool packs = product.is_cpu() && product.scalar_type() == at::kFloat;
+    return LinearWeights{product_views[next - 2], product_views[next - 1],
+                         packs ? std::make_shared<PackedLinear>() : nullptr};
   };
   const auto norm = [&] {
     next += 2;
@@ -210,6 +220,23 @@ int64_t Parameters::count() const {
 
 void Parameters::refresh() {
   if (flat16_.defined()) flat16_.copy_(flat);
+  for (const LinearWeights* layer : backbone_layers(vit)) {
+    if (layer->packed) layer->packed->current = false;
+  }
+}
+
+bool Parameters::pack() const {
+  if (!vit.patch_embed.packed) return false;
+  const std::lock_guard<std::mutex> lock(*packing_);
+  for (const LinearWeights* layer : backbone_layers(vit)) {
+    if (layer->packed && !layer->packed->current) layer->packed->pack(layer->weight);
+  }
+  return true;
+}
+
+LinearWeights part(const LinearWeights& weights, int64_t first, int64_t count) {
+  return {weights.weight.narrow(0, first, count), weights.bias.narrow(0, first, count), weights.packed,
+          weights.first + first};
 }
 
 void Parameters::initialize(const udi_model_config& config, uint64_t seed) {

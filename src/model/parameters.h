@@ -3,11 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/safetensors.h"
 #include "model/aten.h"
+#include "model/packed.h"
 
 namespace udi {
 
@@ -24,7 +26,11 @@ struct ParameterInfo {
 // The tensors by place, for those who compute. All are views: copying a handle copies no weights.
 struct LinearWeights {
   at::Tensor weight, bias;  // [out, in], [out]
+  std::shared_ptr<PackedLinear> packed;  // of the whole layer; null where products have no packed form
+  int64_t first = 0;                     // the row of the whole layer that row 0 is
 };
+// Rows [first, first + count) of a layer's outputs.
+LinearWeights part(const LinearWeights& weights, int64_t first, int64_t count);
 struct NormWeights {
   at::Tensor weight, bias;  // [D]
 };
@@ -79,8 +85,12 @@ class Parameters {
   at::ScalarType precision() const { return flat16_.defined() ? flat16_.scalar_type() : flat.scalar_type(); }
   at::Device device() const { return flat.device(); }
 
-  // Brings the 16-bit copy up to date; call it whenever `flat` has changed. Nothing to do without one.
+  // Brings the 16-bit copy up to date and forgets what is packed; call it whenever `flat` has changed.
   void refresh();
+
+  // Packs the backbone's linear layers for the products of packed.h, where they are not packed already: for float32 on
+  // the CPU, as much memory again as they take. Otherwise returns false. Copies of the handles share it. Any thread.
+  bool pack() const;
 
   // The official initialisation. A tensor's draws depend on seed and its place alone. Ends with refresh().
   void initialize(const udi_model_config& config, uint64_t seed);
@@ -100,6 +110,7 @@ class Parameters {
   std::shared_ptr<const std::vector<ParameterInfo>> entries_;
   std::vector<at::Tensor> views_;
   at::Tensor flat16_;
+  std::shared_ptr<std::mutex> packing_ = std::make_shared<std::mutex>();
 };
 
 // What is said of tensors that do not fit, and a line of one that has another shape.

@@ -5,14 +5,6 @@
 
 namespace udi {
 
-namespace {
-
-LinearWeights part(const LinearWeights& weights, int64_t first, int64_t count) {
-  return {weights.weight.narrow(0, first, count), weights.bias.narrow(0, first, count)};
-}
-
-}  // namespace
-
 Srs::Srs(const udi_model_config& config, const Parameters& weights)
     : config_(config),
       weights_(weights.srs),

@@ -8,11 +8,6 @@ namespace udi {
 
 namespace {
 
-// Rows [first, first + count) of a linear layer's outputs.
-LinearWeights part(const LinearWeights& weights, int64_t first, int64_t count) {
-  return {weights.weight.narrow(0, first, count), weights.bias.narrow(0, first, count)};
-}
-
 void add_linear_gradients(const at::Tensor& d_out, const at::Tensor& x, const LinearWeights& grads) {
   linear_weight_gradient(d_out, x, grads.weight);
   bias_gradient(d_out, grads.bias);
@@ -91,7 +86,7 @@ void Vit::block_forward(size_t index, const VitOptions& options) {
     block.scale1 = options.drop_path.select(0, int64_t(index)).select(0, 0);
     block.scale2 = options.drop_path.select(0, int64_t(index)).select(0, 1);
   }
-  attend(weights, block);
+  attend(weights, block, kept_ || (last && options.attention));
   if (last && options.attention) *options.attention = (*block.probabilities).clone();
 
   const at::Tensor x = block.class_tokens_only ? *block.x_asking : *block.x;
@@ -101,9 +96,8 @@ void Vit::block_forward(size_t index, const VitOptions& options) {
                   block.y2.make(x.sizes(), activations_), block.statistics2.make({x.size(0), 2}, master_));
 
   const at::Tensor& hidden = block.hidden.make({x.size(0), weights.fc1.weight.size(0)}, activations_);
-  linear_without_bias(*block.y2, weights.fc1, hidden);
   const at::Tensor active = kept_ ? gelu_.make(hidden.sizes(), activations_) : hidden;
-  bias_gelu(hidden, weights.fc1.bias, active);
+  linear_gelu(*block.y2, weights.fc1, hidden, active);
   linear_without_bias(active, weights.fc2, branch);
   const Branch mlp = {branch, weights.fc2.bias, block.scale2};
   if (last) {
@@ -120,7 +114,7 @@ void Vit::block_forward(size_t index, const VitOptions& options) {
 }
 
 // From y1 to mixed, the heads' outputs side by side.
-void Vit::attend(const BlockWeights& weights, Block& block) {
+void Vit::attend(const BlockWeights& weights, Block& block, bool keep_probabilities) {
   const int64_t dim = config_.embed_dim, images = shape_.images, all = images * shape_.tokens;
   const int64_t asking = block.class_tokens_only ? config_.class_tokens : shape_.tokens;
   if (block.class_tokens_only) {
@@ -135,8 +129,11 @@ void Vit::attend(const BlockWeights& weights, Block& block) {
   } else {
     linear(*block.y1, weights.qkv, block.qkv.make({all, 3 * dim}, activations_));
   }
-  attention_forward(heads_of(*block.qkv, *block.query, block.class_tokens_only),
-                    block.probabilities.make({images, config_.heads, asking, shape_.tokens}, activations_),
+  at::Tensor probabilities;
+  if (keep_probabilities) {
+    probabilities = block.probabilities.make({images, config_.heads, asking, shape_.tokens}, activations_);
+  }
+  attention_forward(heads_of(*block.qkv, *block.query, block.class_tokens_only), probabilities,
                     block.mixed.make({images * asking, dim}, activations_).view({images, asking, dim}));
 }
 

@@ -59,7 +59,7 @@ class Vit {
     Buffer x, statistics1, y1;      // input, after norm1: [B T, D]
     Buffer x_asking, y1_asking;     // the same for the rows that ask, where these are not all
     Buffer qkv, query;              // [B T, 3 D]; or [B T, 2 D] (key, value) and [R, D]
-    Buffer probabilities, mixed;    // of the attention: [B, heads, R / B, T], [R, D]
+    Buffer probabilities, mixed;    // of the attention: [B, heads, R / B, T] (where it is wanted), [R, D]
     Buffer x_mid, statistics2, y2;  // after the attention's branch, after norm2: [R, D]
     Buffer hidden;                  // before GELU: [R, hidden]
     at::Tensor scale1, scale2;      // of drop path
@@ -71,7 +71,7 @@ class Vit {
 
   void embed(const at::Tensor& images, Pixels pixels);
   void block_forward(size_t index, const VitOptions& options);
-  void attend(const BlockWeights& weights, Block& block);
+  void attend(const BlockWeights& weights, Block& block, bool keep_probabilities);
   Heads heads_of(const at::Tensor& qkv, const at::Tensor& query, bool class_tokens_only) const;
   void block_backward(size_t index, const BlockWeights& grads);
   void attend_backward(const BlockWeights& weights, Block& block, const BlockWeights& grads);

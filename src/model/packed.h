@@ -1,0 +1,27 @@
+// Linear layers on the CPU in float32, by the kernels of gemm.h: weights packed once, products split over the threads
+// of the calling one.
+#pragma once
+
+#include "model/aten.h"
+#include "model/gemm.h"
+
+namespace udi {
+
+// A layer's weights as the kernels read them, beside the weights themselves. What packs it first and what uses it then
+// are told apart by Parameters.
+struct PackedLinear {
+  const gemm::Kernels* kernels = nullptr;
+  at::Tensor memory;
+  int64_t depth = 0;     // inputs
+  bool current = false;  // whether it is what the weights are
+
+  // weight: [out, in], contiguous. Packs into the memory that it has, if any.
+  void pack(const at::Tensor& weight);
+  // The packed panels from this output on; null where none begins there, or it is not current.
+  const float* from(int64_t output) const;
+};
+
+// This product, over all threads that the caller may use. Neither their number nor how they share it changes a bit.
+void run_product(const gemm::Kernels& kernels, const gemm::Product& product);
+
+}  // namespace udi
