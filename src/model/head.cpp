@@ -1,6 +1,8 @@
 #include "model/head.h"
 
+#include "../../cuda/weight_norm.h"
 #include "base/error.h"
+#include "model/kernels.h"
 #include "model/ops.h"
 
 namespace udi {
@@ -58,6 +60,12 @@ at::Tensor Head::backward(const at::Tensor& d_z, const HeadWeights& grads) {
 
 void prototype_weights(const HeadWeights& weights, const at::Tensor& out) {
   const int64_t count = out.size(0);
+  if (kernels::take(weights.weight_v)) {
+    return kernels::check_queued(kernels::table().weight_norm(
+        {count, int32_t(out.size(1)), kernels::type_of(out), weights.weight_v.const_data_ptr<float>(),
+         weights.weight_g.const_data_ptr<float>(), out.mutable_data_ptr()},
+        kernels::stream_of(out)));
+  }
   for (int64_t first = 0; first < count; first += kPrototypesAtOnce) {
     const int64_t rows = std::min(kPrototypesAtOnce, count - first);
     const at::Tensor v = weights.weight_v.narrow(0, first, rows);
@@ -69,6 +77,13 @@ void prototype_weights(const HeadWeights& weights, const at::Tensor& out) {
 
 void prototype_backward(const HeadWeights& weights, const HeadWeights& grads) {
   const int64_t count = weights.weight_v.size(0);
+  if (kernels::take(weights.weight_v)) {
+    return kernels::check_queued(kernels::table().weight_norm_backward(
+        {count, int32_t(weights.weight_v.size(1)), weights.weight_v.const_data_ptr<float>(),
+         weights.weight_g.const_data_ptr<float>(), grads.weight_v.mutable_data_ptr<float>(),
+         grads.weight_g.mutable_data_ptr<float>()},
+        kernels::stream_of(weights.weight_v)));
+  }
   for (int64_t first = 0; first < count; first += kPrototypesAtOnce) {
     const int64_t rows = std::min(kPrototypesAtOnce, count - first);
     const at::Tensor v = weights.weight_v.narrow(0, first, rows), g = weights.weight_g.narrow(0, first, rows);

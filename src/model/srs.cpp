@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "model/ops.h"
+#include "model/srs_cuda.h"
 
 namespace udi {
 
@@ -40,8 +41,13 @@ at::Tensor Srs::forward(const at::Tensor& tokens, const SrsQueries& queries, boo
   weight_ = queries.weight.to(activations_.dtype()).reshape({rows, taps});
   weight_sum_ = queries.weight.sum(-1).to(activations_.dtype()).view({rows, 1});
   const at::Tensor& gathered = gathered_.make({rows, dim}, activations_);
-  at::Tensor gathered_out = gathered;
-  at::sum_out(gathered_out, x.index_select(0, index_).view({rows, taps, dim}) * weight_.unsqueeze(2), {1});
+  if (kernels::take(patches)) {
+    kernels::srs_gather(x, queries, gathered);
+    queries_ = queries;
+  } else {
+    at::Tensor gathered_out = gathered;
+    at::sum_out(gathered_out, x.index_select(0, index_).view({rows, taps, dim}) * weight_.unsqueeze(2), {1});
+  }
   const LinearWeights query_weights = part(weights_.qkv, 0, dim);
   const at::Tensor& query = query_.make({rows, dim}, activations_);
   linear_without_bias(gathered, query_weights, query);
@@ -102,7 +108,11 @@ void Srs::backward(const at::Tensor& d_output, const SrsWeights& grads, const at
   const at::Tensor& d_gathered = d_gathered_.make({rows, dim}, activations_);
   linear_input_gradient(d_query, part(weights_.qkv, 0, dim), d_gathered);
   if (config_.srs_residual) d_gathered.add_(d_sum);
-  d_x.index_add_(0, index_, (d_gathered.unsqueeze(1) * weight_.unsqueeze(2)).view({rows * taps, dim}));
+  if (kernels::take(d_sum)) {
+    kernels::srs_scatter(d_gathered, queries_, d_x);
+  } else {
+    d_x.index_add_(0, index_, (d_gathered.unsqueeze(1) * weight_.unsqueeze(2)).view({rows * taps, dim}));
+  }
 
   // norm1
   const at::Tensor& d_patches = d_patches_.make({all, dim}, master_).zero_();

@@ -37,6 +37,7 @@ class Srs {
   SrsWeights weights_;
   at::TensorOptions master_, activations_;
   at::Tensor index_, weight_, weight_sum_;  // of the queries: [B Q K], [B Q, K] in T, [B Q, 1] in T
+  SrsQueries queries_;                      // for kernels
   int64_t images_ = 0, count_ = 0;          // N patch tokens an image
   bool kept_ = false;
   Buffer patches_, statistics1_, x_;       // [B N, D] before and after norm1

@@ -1,16 +1,20 @@
-// CUDA on the host, as far as cuda/*.cu need it: a block's threads are threads of the process, blocks run one after
-// another, shared memory is static, exchanges within a warp and barriers are barriers of pthreads. So a kernel's logic
-// can be tested against its twin without a GPU, its accesses by AddressSanitizer, and what it does between barriers by
-// ThreadSanitizer. Stricter than CUDA: a thread that returns early never counts as arrived at a barrier.
+// CUDA on the host, as far as cuda/*.cu need it: blocks run one after another, shared memory is static, exchanges
+// within a warp and barriers wait for all. A block's threads are coroutines of one thread, which is quick, or, with
+// UDI_EMULATE_THREADS, threads of the process, whose accesses ThreadSanitizer and AddressSanitizer see as they are.
+// Stricter than CUDA: a thread that returns early never counts as arrived at a barrier.
 #pragma once
 
 #include <pthread.h>
+#include <ucontext.h>
 
-#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -46,6 +50,8 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 
 namespace udi::cuda::emulate {
 
+#ifdef UDI_EMULATE_THREADS
+
 class Barrier {
  public:
   explicit Barrier(unsigned threads) { pthread_barrier_init(&barrier_, nullptr, threads); }
@@ -55,6 +61,29 @@ class Barrier {
  private:
   pthread_barrier_t barrier_;
 };
+
+#else
+
+void yield();  // to the block's next thread
+
+class Barrier {
+ public:
+  explicit Barrier(unsigned threads) : threads_(threads) {}
+  void wait() {
+    const unsigned turn = turn_;
+    if (++arrived_ < threads_) {
+      while (turn_ == turn) yield();
+    } else {
+      arrived_ = 0;
+      ++turn_;
+    }
+  }
+
+ private:
+  unsigned threads_, arrived_ = 0, turn_ = 0;
+};
+
+#endif
 
 // What the lanes of a warp exchange; two sets in turn, so that one barrier an exchange is enough.
 struct Warp {
@@ -68,16 +97,16 @@ struct Thread {
   Barrier* all;
   unsigned turn = 0;
 };
-inline thread_local Thread self;
+inline thread_local Thread* self;
 
 // What every lane of the warp brought.
 template <class T>
 const uint64_t* exchange(T mine) {
-  uint64_t* const slots = self.warp->slots[self.turn++ % 2];
+  uint64_t* const slots = self->warp->slots[self->turn++ % 2];
   uint64_t bits = 0;
   std::memcpy(&bits, &mine, sizeof mine);
-  slots[self.thread.x % 32] = bits;
-  self.warp->barrier.wait();
+  slots[self->thread.x % 32] = bits;
+  self->warp->barrier.wait();
   return slots;
 }
 
@@ -88,15 +117,94 @@ T of_lane(const uint64_t* slots, unsigned lane) {
   return value;
 }
 
+// body() by every thread of `crew`, to its end.
+#ifdef UDI_EMULATE_THREADS
+
+template <class Body>
+void run_all(std::vector<Thread>& crew, const Body& body) {
+  std::vector<std::thread> running;
+  for (Thread& thread : crew)
+    running.emplace_back([&] {
+      self = &thread;
+      body();
+    });
+  for (std::thread& thread : running) thread.join();
+}
+
+#else
+
+struct Coroutines {
+  static constexpr size_t kStack = 1 << 16;
+  std::vector<Thread>* crew;
+  std::vector<ucontext_t> contexts;
+  std::vector<std::unique_ptr<char[]>> stacks;
+  std::vector<bool> done;
+  std::function<void()> body;
+  size_t running = 0, left = 0;
+  ucontext_t back;
+
+  size_t next() const {
+    size_t at = running;
+    do at = (at + 1) % done.size();
+    while (done[at] && at != running);
+    return at;
+  }
+  void become(size_t at) {
+    running = at;
+    self = &(*crew)[at];
+  }
+};
+inline Coroutines coroutines;
+
+inline void yield() {
+  const size_t from = coroutines.running, to = coroutines.next();
+  if (to == from) {
+    std::fprintf(stderr, "emulated: not all threads of a block come to a barrier\n");
+    std::abort();
+  }
+  coroutines.become(to);
+  swapcontext(&coroutines.contexts[from], &coroutines.contexts[to]);
+}
+
+inline void coroutine() {
+  coroutines.body();
+  coroutines.done[coroutines.running] = true;
+  if (--coroutines.left == 0) setcontext(&coroutines.back);
+  coroutines.become(coroutines.next());
+  setcontext(&coroutines.contexts[coroutines.running]);
+}
+
+template <class Body>
+void run_all(std::vector<Thread>& crew, const Body& body) {
+  Coroutines& all = coroutines;
+  all.crew = &crew;
+  all.contexts.resize(crew.size());
+  while (all.stacks.size() < crew.size()) all.stacks.push_back(std::make_unique<char[]>(Coroutines::kStack));
+  all.done.assign(crew.size(), false);
+  all.body = body;
+  all.left = crew.size();
+  for (size_t i = 0; i < crew.size(); ++i) {
+    getcontext(&all.contexts[i]);
+    all.contexts[i].uc_stack.ss_sp = all.stacks[i].get();
+    all.contexts[i].uc_stack.ss_size = Coroutines::kStack;
+    all.contexts[i].uc_link = nullptr;
+    makecontext(&all.contexts[i], coroutine, 0);
+  }
+  all.become(0);
+  swapcontext(&all.back, &all.contexts[0]);
+}
+
+#endif
+
 }  // namespace udi::cuda::emulate
 
-#define threadIdx udi::cuda::emulate::self.thread
-#define blockIdx udi::cuda::emulate::self.block
-#define blockDim udi::cuda::emulate::self.threads
-#define gridDim udi::cuda::emulate::self.blocks
+#define threadIdx udi::cuda::emulate::self->thread
+#define blockIdx udi::cuda::emulate::self->block
+#define blockDim udi::cuda::emulate::self->threads
+#define gridDim udi::cuda::emulate::self->blocks
 
-inline void __syncthreads() { udi::cuda::emulate::self.all->wait(); }
-inline void __syncwarp() { udi::cuda::emulate::self.warp->barrier.wait(); }
+inline void __syncthreads() { udi::cuda::emulate::self->all->wait(); }
+inline void __syncwarp() { udi::cuda::emulate::self->warp->barrier.wait(); }
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
   return udi::cuda::emulate::of_lane<T>(udi::cuda::emulate::exchange(value), threadIdx.x ^ unsigned(mask));
@@ -118,26 +226,29 @@ using std::isnan;
 
 namespace udi::cuda {
 
+inline std::mutex one_launch;  // shared memory is static: one kernel at a time
+
 template <class... Parameters, class... Arguments>
 udi_cuda_status launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Stream, Arguments... arguments) {
   if (threads < 32 || threads > 1024 || threads % 32 != 0) return {2, "emulated: a block must be of whole warps"};
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return {2, "emulated: a grid must not be empty"};
+  const std::lock_guard<std::mutex> lock(one_launch);
   emulate::Barrier all{unsigned(threads)};
   std::vector<std::unique_ptr<emulate::Warp>> warps;
   for (int warp = 0; warp < threads / 32; ++warp) warps.push_back(std::make_unique<emulate::Warp>());
-  const auto run = [&](unsigned thread) {
-    emulate::self = {dim3(thread), {}, blocks, dim3(unsigned(threads)), warps[thread / 32].get(), &all, 0};
-    dim3& block = emulate::self.block;
+  std::vector<emulate::Thread> crew;
+  for (int thread = 0; thread < threads; ++thread)
+    crew.push_back(
+        {dim3(unsigned(thread)), {}, blocks, dim3(unsigned(threads)), warps[size_t(thread / 32)].get(), &all, 0});
+  emulate::run_all(crew, [&] {
+    dim3& block = emulate::self->block;
     for (block.z = 0; block.z < blocks.z; ++block.z)
       for (block.y = 0; block.y < blocks.y; ++block.y)
         for (block.x = 0; block.x < blocks.x; ++block.x) {
           kernel(arguments...);
           all.wait();
         }
-  };
-  std::vector<std::thread> running;
-  for (int thread = 0; thread < threads; ++thread) running.emplace_back(run, unsigned(thread));
-  for (std::thread& thread : running) thread.join();
+  });
   return {0, "done"};
 }
 
