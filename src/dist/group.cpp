@@ -15,7 +15,7 @@ namespace udi {
 namespace {
 
 constexpr int64_t kBucketBytes = 16 << 20;
-constexpr auto kPatienceAtTheEnd = std::chrono::seconds(8);
+constexpr auto kPatienceAtTheEnd = std::chrono::seconds(5);
 constexpr const char* kInterface = "GLOO_SOCKET_IFNAME";  // as PyTorch has it
 
 std::string left_key(int64_t rank) { return text("left/", rank); }  // set by a rank that leaves in peace
@@ -151,6 +151,7 @@ void Group::meet(const Place& place, double timeout, const Host& host) {
                                          own_address(place.address, board.port())));
     link_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(board.connection().store, int(rank_), int(world_), options);
   });
+  agree_on([] {});  // nobody leaves while another one is still connecting
 }
 
 // ---- Exchanging --------------------------------------------------------------------------------------------------

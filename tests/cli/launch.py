@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "OMPI_", "SLURM_", "PMIX", "TORCHELASTIC_")
 KINDS = {
     "torchrun": lambda rank, world: {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank},
     "mpirun": lambda rank, world: {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_SIZE": world,
@@ -50,17 +51,20 @@ class Rank:
 
 
 class Ranks:
-    """The ranks of one run. commands: of each rank, or one for all."""
+    """The ranks of one run. per_rank: further words of a rank's command. store_port: of a store that somebody else keeps, as
+    torchrun's agent does."""
 
-    def __init__(self, world, command, kind="torchrun", per_rank=None):
+    def __init__(self, world, command, kind="torchrun", per_rank=None, store_port=None):
         base = {name: value for name, value in os.environ.items()
-                if not name.startswith(("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "OMPI_", "SLURM_", "PMIX"))}
-        self.ranks, port = [], 0
+                if not name.startswith(LAUNCHERS)}
+        if store_port:
+            base |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+        self.ranks, port = [], store_port or 0
         for rank in range(world):
             environment = base | {name: str(value) for name, value in KINDS[kind](rank, world).items()}
             environment["MASTER_PORT"] = str(port)
             self.ranks.append(Rank(command + (per_rank or {}).get(rank, []), environment))
-            if rank == 0:
+            if port == 0:
                 match = self.ranks[0].wait_for(r"meeting at \S+ port (\d+)")
                 assert match, "rank 0 ended before it met anyone: " + "".join(self.ranks[0].err)
                 port = int(match.group(1))

@@ -107,6 +107,15 @@ def jobs():
     assert ranks.end() == [0, 0], "".join(ranks[0].err)
     assert json.loads(ranks[0].out[-1]) == alone and not ranks[1].out
 
+    # Ranks that use torchrun's store. Its part is played by a rank 0 whose own run nobody joins.
+    keeper = Ranks(1, [*knn, "--world", "2", "--rank", "0", "--rank-timeout", "60"])
+    port = int(keeper[0].wait_for(r"port (\d+)").group(1))
+    ranks = Ranks(2, knn, store_port=port)
+    assert ranks.end() == [0, 0], "".join(ranks[0].err)
+    assert json.loads(ranks[0].out[-1]) == alone
+    keeper.signal(signal.SIGINT)  # who waits for ranks can be stopped
+    assert keeper.end() == [130], keeper[0].err
+
     # world 1: alone, whoever started it.
     os.environ.update(RANK="1", WORLD_SIZE="2")
     assert json.loads(run(*knn[1:], "--world", "1")) == alone
@@ -141,7 +150,7 @@ def failures():
         run("inspect", f"killed{killed}/checkpoint.safetensors", "--json")  # compares its checksums
 
     # A rank that is stopped does not answer: the timeout ends the others.
-    ranks = Ranks(2, [*train, "--out", "late", "--rank-timeout", "2"])
+    ranks = Ranks(2, [*train, "--out", "late", "--rank-timeout", "6"])
     wait_for_steps(ranks, "late", 5)
     ranks[1].process.send_signal(signal.SIGSTOP)
     assert ranks[0].end(45) == 1
