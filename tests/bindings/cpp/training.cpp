@@ -81,10 +81,29 @@ void check_views(const udi::Context& context) {
         "local");
 }
 
+// A group of one rank meets nobody and changes no step.
+void check_group(const udi::Context& context) {
+  const recipe::Images images;
+  udi::GroupConfig alone;
+  alone.rank = 0;
+  alone.world = 1;
+  udi::Trainer joined(recipe::model(context), nine_steps()), other(recipe::model(context), nine_steps());
+  {
+    udi::Group group(context, alone);
+    expect(group.rank() == 0 && group.world() == 1, "the only rank");
+    joined.join(group);
+  }
+  const udi::Views views(context, recipe::crops(), images.all, 7, 0);
+  expect(joined.step(views).loss == other.step(views).loss, "the same step");
+  alone.rank = 1;
+  fails([&] { udi::Group(context, alone); }, UDI_E_INVALID, "rank");
+}
+
 }  // namespace
 
 void check_training(const std::string& folder, const std::string& pictures) {
   const udi::Context context(udi::ContextConfig(), [](udi_log_level, std::string_view) {});
   check_loader(context, folder, pictures);
   check_views(context);
+  check_group(context);
 }

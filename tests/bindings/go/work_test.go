@@ -159,3 +159,21 @@ func TestLoader(t *testing.T) {
 	loader.Close()
 	holds(t, loader.Images() == 0, "a closed loader counts nothing")
 }
+
+func TestGroupOfOne(t *testing.T) {
+	host := Context()
+	defer host.Close()
+	config := udi.NewGroupConfig()
+	config.Rank, config.World = 0, 1
+	group := Must(udi.NewGroup(background, host, config))
+	holds(t, group.Rank() == 0 && group.World() == 1, "the only rank")
+	joined, other := Trainer(host), Trainer(host)
+	holds(t, joined.Join(group) == nil, "joined")
+	group.Close() // the trainer keeps it
+	views := Views(host, Images(), 0)
+	one, two := Must(joined.Step(background, views)), Must(other.Step(background, views))
+	holds(t, one.Loss == two.Loss, "a group of one changes nothing")
+	config.Rank = 1
+	_, err := udi.NewGroup(background, host, config)
+	fails(t, err, udi.ErrInvalid, "rank")
+}

@@ -195,6 +195,21 @@ final class Data {
     }
 
     /** Training that is saved and loaded goes on to the bit. */
+    /** A group of one rank meets nobody and changes no step. */
+    static void group(Context context) {
+        GroupConfig alone = new GroupConfig().rank(0).world(1);
+        try (Model start = Recipe.model(context); Trainer joined = new Trainer(start, new TrainConfig());
+                Trainer other = new Trainer(start, new TrainConfig());
+                Views views = new Views(context, Recipe.crops(), Recipe.images(8), 0, 0, 0)) {
+            try (Group group = new Group(context, alone)) {
+                Expect.that(group.rank() == 0 && group.world() == 1, "the only rank");
+                joined.join(group);
+            }
+            Expect.that(joined.step(views).loss() == other.step(views).loss(), "a group of one changes nothing");
+            Expect.fails(Status.INVALID, "rank", () -> new Group(context, alone.rank(1)));
+        }
+    }
+
     static void training(Context context, Path folder, Path pictures) {
         Path file = folder.resolve("run.safetensors");
         List<Double> losses = new ArrayList<>();
@@ -268,6 +283,7 @@ final class Data {
             tensors(model);
             views(context);
             training(context, folder, pictures);
+            group(context);
             exchange(context);
         }
     }

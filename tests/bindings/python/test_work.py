@@ -116,6 +116,16 @@ class Work(unittest.TestCase):
         student = udi.Model.load(self.context, self.path("run.safetensors"), role="student")
         self.assertEqual(student.info, trainer.model().info)
 
+    def test_a_group_of_one_changes_nothing(self):
+        joined, other = udi.Trainer(recipe.model(self.context)), udi.Trainer(recipe.model(self.context))
+        with udi.Group(self.context, rank=0, world=1) as group:
+            self.assertEqual((group.rank, group.world), (0, 1))
+            joined.join(group)
+        views = udi.Views(self.context, recipe.images(), recipe.crops())
+        self.assertEqual(joined.step(views).loss, other.step(views).loss)
+        with self.assertRaisesRegex(udi.InvalidError, "rank"):
+            udi.Group(self.context, rank=1, world=1)
+
     def test_views(self):
         views = udi.Views(self.context, recipe.images(), recipe.crops(), seed=7)
         self.assertEqual(len(views), 8)

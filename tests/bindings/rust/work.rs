@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use udi::{
-    Array, Attention, AttentionConfig, Crops, Dtype, ExtractConfig, Image, Layout, Loader, LoaderConfig, Model, Role,
-    Tensor, Token, TrainConfig, Trainer, Views,
+    Array, Attention, AttentionConfig, Crops, Dtype, ExtractConfig, Group, GroupConfig, Image, Layout, Loader,
+    LoaderConfig, Model, Role, Status, Tensor, Token, TrainConfig, Trainer, Views,
 };
 
 fn pictures() -> PathBuf {
@@ -144,4 +144,28 @@ fn an_archive_beyond_memory_goes_to_the_folder() {
     assert_eq!(open("").unwrap().images(), 1);
     let error = open("no such folder").unwrap_err();
     assert!(error.message.contains("no such folder"), "{error}");
+}
+
+#[test]
+fn a_group_of_one_changes_nothing() {
+    let (context, pixels) = (recipe::context(), recipe::pixels());
+    let views = recipe::views(&context, &recipe::images(&pixels), 0).unwrap();
+    let new = || Trainer::new(&recipe::model(&context), &TrainConfig::default()).unwrap();
+    let group = Group::new(&context, &GroupConfig { rank: 0, world: 1, ..Default::default() }).unwrap();
+    assert_eq!((group.rank(), group.world()), (0, 1));
+    let mut joined = new();
+    joined.join(&group).unwrap();
+    drop(group); // the trainer keeps it
+    assert_eq!(joined.step(&[&views]).unwrap().loss, new().step(&[&views]).unwrap().loss);
+}
+
+#[test]
+fn a_group_that_does_not_meet() {
+    let context = recipe::context();
+    let config = GroupConfig { rank: 1, world: 2, port: 1, timeout: 0.1, ..Default::default() };
+    let nowhere = GroupConfig { address: Some("nowhere.invalid".into()), ..config };
+    let error = Group::new(&context, &nowhere).unwrap_err();
+    assert!(error.status == Status::Io && error.message.contains("nowhere.invalid"), "{error}");
+    let error = Group::new(&context, &GroupConfig { rank: 2, ..nowhere }).unwrap_err();
+    assert!(error.status == Status::Invalid && error.message.contains("rank"), "{error}");
 }
