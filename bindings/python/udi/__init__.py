@@ -39,9 +39,9 @@ from udi._udi import lib as _lib  # noqa: E402
 
 __version__ = text(_lib.udi_version_string())
 __all__ = [
-    "Attention", "AttentionConfig", "Cancelled", "Context", "ContextConfig", "DeviceType", "Dtype", "Error", "ExtractConfig",
-    "FormatError", "Group", "GroupConfig", "Handle", "InvalidError", "IoError", "Layout", "Loader", "LoaderConfig", "LogLevel", "MemoryLimitError",
-    "Model", "ModelConfig", "ModelInfo", "NonFiniteError", "NotFoundError", "Optimizer", "Progress", "Role", "ShapeError",
-    "Status", "StepStats", "Tensor", "Token", "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract",
-    "run", "schema", "to_bar",
+    "Attention", "AttentionConfig", "Cancelled", "Context", "ContextConfig", "DeviceType", "Dtype", "Error",
+    "ExtractConfig", "FormatError", "Group", "GroupConfig", "Handle", "InvalidError", "IoError", "Layout", "Loader",
+    "LoaderConfig", "LogLevel", "MemoryLimitError", "Model", "ModelConfig", "ModelInfo", "NonFiniteError",
+    "NotFoundError", "Optimizer", "Progress", "Role", "ShapeError", "Status", "StepStats", "Tensor", "Token",
+    "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract", "run", "schema", "to_bar",
 ]
