@@ -22,10 +22,10 @@ enum class FileKind { kOther, kJpeg, kPng, kNpy };
 FileKind file_kind(const uint8_t* data, size_t size);
 
 // channels: 3 or 1 for JPEG and PNG; for .npy those of the array, 1 to 16, where one channel also serves when 3 are
-// wanted; 0: 3 of a JPEG or PNG, the array's own of an .npy. .npy: [H, W] or [H, W, C], C order, little endian; uint8 stays, uint16 becomes float32 / 65535, float32 stays
-// as it is (0..1 by contract; NaN and infinity are refused). exif_turn: the picture is turned as its EXIF orientation
-// says (JPEG and PNG), like Pillow's ImageOps.exif_transpose. UDI_E_FORMAT: not such a file, truncated or damaged;
-// UDI_E_MEMORY: over a limit. The message says which.
+// wanted; 0: 3 of a JPEG or PNG, the array's own of an .npy. .npy: [H, W] or [H, W, C], C order, little endian; uint8
+// stays, uint16 becomes float32 / 65535, float32 stays as it is (0..1 by contract; NaN and infinity are refused).
+// exif_turn: the picture is turned as its EXIF orientation says (JPEG and PNG), like Pillow's ImageOps.exif_transpose.
+// UDI_E_FORMAT: not such a file, truncated or damaged; UDI_E_MEMORY: over a limit. The message says which.
 Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn = false);
 
 // The same into `image`, whose memory is used again. It holds anything after an error.

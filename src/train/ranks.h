@@ -19,9 +19,9 @@ struct StepBatch {
   BatchTotals all;                // of all ranks
 };
 
-// Checks the views, too, and host's cancel. group: may be null. The images of a step are counted as those of one rank would be that had the
-// ranks' first views side by side, then their second views, ... UDI_E_SHAPE: also views that differ between ranks;
-// UDI_E_STATE: ranks at different steps.
+// Checks the views, too, and host's cancel. group: may be null. The images of a step are counted as those of one rank
+// would be that had the ranks' first views side by side, then their second views, ... UDI_E_SHAPE: also views that differ
+// between ranks; UDI_E_STATE: ranks at different steps.
 StepBatch batch_of(Group* group, const std::vector<const Views*>& views, const udi_model_config& model,
                    const udi_train_config& train, int64_t steps, const Host& host);
 
