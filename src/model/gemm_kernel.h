@@ -200,24 +200,59 @@ void product(const Product& p) {
   }
 }
 
-void pack(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t columns, float* out) {
-  constexpr int64_t kDeep = 16;  // a cache line of each column, where the depth is what is contiguous
-  for (int64_t column = 0; column < columns; column += kPanel, out += depth * kPanel) {
-    const int64_t count = columns - column < kPanel ? columns - column : kPanel;
-    const float* const from = b + column * column_stride;
-    for (int64_t first = 0; first < depth; first += kDeep) {
-      const int64_t last = first + kDeep < depth ? first + kDeep : depth;
-      if (column_stride == 1) {
-        copy(from + first * depth_stride, depth_stride, last - first, count, out + first * kPanel, kPanel);
-      } else {
-        for (int64_t n = 0; n < count; ++n) {
-          for (int64_t k = first; k < last; ++k) out[k * kPanel + n] = from[k * depth_stride + n * column_stride];
-        }
-      }
-      for (int64_t k = first; k < last; ++k) {
-        for (int64_t n = count; n < kPanel; ++n) out[k * kPanel + n] = 0;
-      }
+// ---- Packing -------------------------------------------------------------------------------------------------------
+
+// Rows i and i + kDistance of a square exchange the numbers that lie on the other's side; over all distances that turns
+// it.
+template <int kDistance, int... kLane>
+UDI_INLINE void exchange(V (&square)[kLanes], std::integer_sequence<int, kLane...>) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if (i & kDistance) continue;
+    const V a = square[i], b = square[i + kDistance];
+    square[i] = __builtin_shufflevector(a, b, (kLane & kDistance ? kLanes + kLane - kDistance : kLane)...);
+    square[i + kDistance] = __builtin_shufflevector(a, b, (kLane & kDistance ? kLanes + kLane : kLane + kDistance)...);
+  }
+}
+
+// The square at `from`, turned, to `to`.
+void turn(const float* from, int64_t from_stride, float* to) {
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
+  V square[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) square[i] = load(from + i * from_stride);
+  exchange<1>(square, kAll);
+  exchange<2>(square, kAll);
+  if constexpr (kLanes > 4) exchange<4>(square, kAll);
+  if constexpr (kLanes > 8) exchange<8>(square, kAll);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) store(to + i * kPanel, square[i]);
+}
+
+// A panel, `count` of whose columns are there.
+UDI_INLINE void pack_panel(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t count,
+                           float* out) {
+  int64_t k = 0;
+  if (count == kPanel && column_stride == 1) {
+    for (; k < depth; ++k) {
+      for (int n = 0; n < kPanel; n += kLanes) store(out + k * kPanel + n, load(b + k * depth_stride + n));
     }
+  } else if (count == kPanel && depth_stride == 1) {
+    for (; k + kLanes <= depth; k += kLanes) {
+      for (int n = 0; n < kPanel; n += kLanes) turn(b + k + n * column_stride, column_stride, out + k * kPanel + n);
+    }
+  }
+  for (; k < depth; ++k) {
+    float* const row = out + k * kPanel;
+    for (int n = 0; n < kPanel; n += kLanes) store(row + n, zero());
+    for (int64_t n = 0; n < count; ++n) row[n] = b[k * depth_stride + n * column_stride];
+  }
+}
+
+void pack(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t columns, float* out) {
+  for (int64_t column = 0; column < columns; column += kPanel) {
+    const int64_t count = columns - column < kPanel ? columns - column : kPanel;
+    pack_panel(b + column * column_stride, depth_stride, column_stride, depth, count, out + column * depth);
   }
 }
 
