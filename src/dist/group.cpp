@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "base/error.h"
@@ -154,6 +155,15 @@ void Group::meet(const Place& place, double timeout, const Host& host) {
   agree_on([] {});  // nobody leaves while another one is still connecting
 }
 
+// LibTorch notes each exchange of the process in one table, whose lock it takes too late: ranks that are threads of one
+// process would damage it. start: begins one and waits for nothing.
+template <class Start>
+c10::intrusive_ptr<c10d::Work> one_at_a_time(const Start& start) {
+  static std::mutex table;
+  const std::lock_guard<std::mutex> lock(table);
+  return start();
+}
+
 // ---- Exchanging --------------------------------------------------------------------------------------------------
 
 // What LibTorch throws when a connection breaks or time is up becomes an error that names the rank.
@@ -193,7 +203,7 @@ void Group::sum_later(const at::Tensor& values) {
   if (!link_ || !lost_.empty()) return;  // wait() says so
   exchange([&] {
     std::vector<at::Tensor> list{values};
-    link_->pending.push_back(link_->gloo->allreduce(list));
+    link_->pending.push_back(one_at_a_time([&] { return link_->gloo->allreduce(list); }));
   });
 }
 
@@ -218,7 +228,7 @@ void Group::broadcast(const at::Tensor& values) {
   if (!link_) return;
   exchange([&] {
     std::vector<at::Tensor> list{values};
-    link_->gloo->broadcast(list)->wait();
+    one_at_a_time([&] { return link_->gloo->broadcast(list); })->wait();
   });
 }
 
@@ -229,11 +239,9 @@ std::vector<at::Tensor> Group::gather(const at::Tensor& values, bool to_first_on
   for (int64_t rank = 0; takes && rank < world_; ++rank) all[0].push_back(at::empty_like(values));
   std::vector<at::Tensor> mine{values};
   exchange([&] {
-    if (to_first_only) {
-      link_->gloo->gather(all, mine)->wait();
-    } else {
-      link_->gloo->allgather(all, mine)->wait();
-    }
+    one_at_a_time([&] {
+      return to_first_only ? link_->gloo->gather(all, mine) : link_->gloo->allgather(all, mine);
+    })->wait();
   });
   return takes ? all[0] : std::vector<at::Tensor>();
 }
