@@ -56,9 +56,7 @@ udi_status udi_context_create(const udi_context_config* config, udi_context** ou
   return guard(nullptr, error, [&] {
     require(out, "out");
     check_not_forked();
-    udi_context_config given;
-    udi_context_config_init(&given, sizeof given);
-    if (config) given = read_struct(config, "config", given);
+    const udi_context_config given = read_config_or_default(config, "config", udi_context_config_init);
     *out = new udi_context{make_context(given)};
   });
 }

@@ -9,9 +9,7 @@ udi_status udi_group_create(udi_context* context, const udi_group_config* config
   return guard(context_of(context), error, [&] {
     require(context, "context");
     require(out, "out");
-    udi_group_config given;
-    udi_group_config_init(&given, sizeof given);
-    if (config) given = read_struct(config, "config", given);
+    const udi_group_config given = read_config_or_default(config, "config", udi_group_config_init);
     GroupSettings settings{given.rank, given.world, given.port, given.timeout, given.bucket_bytes, {}};
     if (given.address) settings.address = given.address;
     check_device(settings, context->context->device);

@@ -175,9 +175,7 @@ udi_status udi_model_extract(const udi_model* model, const udi_array* images, ud
   return guard(context_of(model), error, [&] {
     require(model, "model");
     require(out, "out");
-    udi_extract_config options;
-    udi_extract_config_init(&options, sizeof options);
-    if (config) options = read_struct(config, "config", options);
+    const udi_extract_config options = read_config_or_default(config, "config", udi_extract_config_init);
     const at::Tensor batch = borrow_images(*model, images, layout);
     *out = new_tensor(model->context, model->model.extract(batch, layout, options, &model->context->host));
   });
@@ -188,9 +186,7 @@ udi_status udi_model_attention(const udi_model* model, const udi_array* images, 
   return guard(context_of(model), error, [&] {
     require(model, "model");
     require(out, "out");
-    udi_attention_config options;
-    udi_attention_config_init(&options, sizeof options);
-    if (config) options = read_struct(config, "config", options);
+    const udi_attention_config options = read_config_or_default(config, "config", udi_attention_config_init);
     const at::Tensor batch = borrow_images(*model, images, layout);
     *out = new_tensor(model->context, model->model.attention(batch, layout, options, &model->context->host));
   });

@@ -57,6 +57,14 @@ T read_config(const T* given, const char* name, void (*init)(T*, size_t)) {
   return read_struct(given, name, defaults);
 }
 
+// The same where NULL stands for the defaults.
+template <class T>
+T read_config_or_default(const T* given, const char* name, void (*init)(T*, size_t)) {
+  T defaults;
+  init(&defaults, sizeof defaults);
+  return given ? read_struct(given, name, defaults) : defaults;
+}
+
 // Before the work, so that a wrong struct_size cannot fail it when it is done.
 template <class T>
 void check_out_struct(const T* out, const char* name) {
