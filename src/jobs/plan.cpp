@@ -67,7 +67,7 @@ StrandBytes strand_bytes(const RunPlan& plan, at::Device device, double images) 
   const double rows = std::max(2 * (classes + samples), locals * classes), teacher_rows = 2 * (1 + queries);
   crops += (2.5 * rows + teacher_rows) * head_bytes(model, narrow);
 
-  const double at_once = double(PrototypeLoss::rows_at_once(model.out_dim, device));
+  const double at_once = double(rows_at_once(model.out_dim, device));
   const double copies = device.is_cpu() ? 2 : 7;  // of student and teacher; elsewhere, of what ATen makes of them, too
   return {images * crops, copies * std::min(images * rows, at_once) * model.out_dim * sizeof(float)};
 }

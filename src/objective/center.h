@@ -18,4 +18,11 @@ struct CenterSums {
 // left as it is. prototypes: the teacher's, [K, D].
 void update_centers(const at::Tensor& centers, const CenterSums& sums, const at::Tensor& prototypes, double momentum);
 
+// What the two terms are multiplied by, float32 [levels, 2]: 1 and 0 for a level without rows.
+at::Tensor center_rates(const std::vector<double>& weight, double momentum);
+// The same with rates and sums z that lie where the centers lie, on a device that the host does not wait for.
+// stop, int32 [1]: if it is not 0 the centers stay.
+void update_centers(const at::Tensor& centers, const at::Tensor& z, const at::Tensor& rates,
+                    const at::Tensor& prototypes, const at::Tensor& stop);
+
 }  // namespace udi

@@ -1,28 +1,15 @@
 #include "objective/targets.h"
 
 namespace udi {
-namespace {
-
-at::Tensor column(const std::vector<float>& values, const at::Tensor& like) {
-  return at::tensor(values, at::kFloat).to(like.options()).unsqueeze(1);
-}
-
-at::Tensor places(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::kLong).to(device);
-}
-
-}  // namespace
 
 SampleMeans sample_means(const TeacherRows& rows, const Samples& samples) {
   const int64_t crops = 2 * samples.images, queries = samples.queries(), dim = rows.cls.size(1);
-  const at::Device device = rows.cls.device();
   // Scattered into padded form, every place written once: the sums below have one order on every device.
   at::Tensor weighted = at::zeros({crops * queries, dim}, rows.cls.options());
   at::Tensor weight = at::zeros({crops * queries, 1}, rows.cls.options());
-  const auto scatter = [&](const std::vector<int64_t>& where, const std::vector<float>& sums, const at::Tensor& z) {
-    const at::Tensor index = places(where, device), sum = column(sums, rows.cls);
-    weighted.index_copy_(0, index, z * sum);
-    weight.index_copy_(0, index, sum);
+  const auto scatter = [&](const at::Tensor& place, const at::Tensor& sum, const at::Tensor& z) {
+    weighted.index_copy_(0, place, z * sum);
+    weight.index_copy_(0, place, sum);
   };
   scatter(samples.teacher_place, samples.global_sum, rows.patch);
   scatter(samples.local_place, samples.local_sum, rows.local);
@@ -43,8 +30,7 @@ Targets blend_targets(const TeacherRows& rows, const Samples& samples, double al
 }
 
 at::Tensor sample_sum(const TeacherRows& rows, const Samples& samples) {
-  return (rows.patch * column(samples.global_sum, rows.cls)).sum(0) +
-         (rows.local * column(samples.local_sum, rows.cls)).sum(0);
+  return (rows.patch * samples.global_sum).sum(0) + (rows.local * samples.local_sum).sum(0);
 }
 
 }  // namespace udi

@@ -9,8 +9,8 @@ namespace udi {
 // The teacher's L2-normalised rows of some images.
 struct TeacherRows {
   at::Tensor cls;    // [2 images, D]: row t * images + i faces crop t of the student
-  at::Tensor patch;  // [P, D]: Samples::teacher_place; undefined without patches
-  at::Tensor local;  // [P', D]: Samples::local_place; undefined without patches
+  at::Tensor patch;  // [P, D]: Places::teacher; undefined without patches
+  at::Tensor local;  // [P', D]: Places::local; undefined without patches
 };
 
 struct Targets {

@@ -27,15 +27,16 @@ void check_one(const Views& v, const Views& first, const udi_model_config& model
         v.maps.tokens_global, " tokens, their crops are of ", v.batch, ", ", v.local_crops, " and ", grid * grid);
 }
 
-// [groups, B, C, S, S] in place, images of the chunk picked, moved to the device.
+// [groups, B, C, S, S] in place, images of the chunk picked.
 at::Tensor pick(const Chunk& chunk, const std::vector<uint8_t>& bytes, int64_t groups, int64_t size,
-                const at::TensorOptions& options, bool reversed) {
+                const at::TensorOptions& options) {
   const Views& v = *chunk.views;
   const auto type = v.dtype == UDI_U8 ? at::kByte : at::kFloat;
-  at::Tensor all = at::from_blob(const_cast<uint8_t*>(bytes.data()), {groups, v.batch, v.channels, size, size}, type)
-                       .narrow(1, chunk.begin, chunk.images);
-  if (reversed) all = all.flip(0);
-  all = all.contiguous().flatten(0, 1).to(options.device());
+  const at::Tensor all =
+      at::from_blob(const_cast<uint8_t*>(bytes.data()), {groups, v.batch, v.channels, size, size}, type)
+          .narrow(1, chunk.begin, chunk.images)
+          .contiguous()
+          .flatten(0, 1);
   return v.dtype == UDI_U8 ? all : all.to(options.dtype());
 }
 
@@ -70,12 +71,12 @@ std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, const std
   return chunks;
 }
 
-at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options, bool reversed) {
-  return pick(chunk, chunk.views->global, 2, chunk.views->global_size, options, reversed);
+at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options) {
+  return pick(chunk, chunk.views->global, 2, chunk.views->global_size, options);
 }
 
 at::Tensor local_crops(const Chunk& chunk, const at::TensorOptions& options) {
-  return pick(chunk, chunk.views->local, chunk.views->local_crops, chunk.views->local_size, options, false);
+  return pick(chunk, chunk.views->local, chunk.views->local_crops, chunk.views->local_size, options);
 }
 
 }  // namespace udi

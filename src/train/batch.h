@@ -23,9 +23,9 @@ BatchTotals totals_of(const std::vector<const Views*>& views);
 std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, const std::vector<int64_t>& position,
                                int64_t images);
 
-// A chunk's crops on a device, [crops * images, C, S, S], uint8, or floats in `options`' dtype: crop 0 of all images,
-// then the next crop of all images. reversed: the last crop first.
-at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options, bool reversed);
+// A chunk's crops, [crops * images, C, S, S], uint8, or floats in `options`' dtype: crop 0 of all images, then the next
+// crop of all images. On the CPU, perhaps in the views' own memory.
+at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options);
 at::Tensor local_crops(const Chunk& chunk, const at::TensorOptions& options);
 
 }  // namespace udi

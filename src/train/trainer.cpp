@@ -88,7 +88,7 @@ void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi
   prototype_weights(student_.head, student_prototypes_);
   prototype_weights(teacher_.head, teacher_prototypes_);
   const Prototypes prototypes{student_prototypes_, teacher_prototypes_, centers_, config_.student_temp,
-                              now.teacher_temp};
+                              now.teacher_temp,    1,                   {},       {}};
   const StrandSums sums = learn(views, batch, prototypes, host);
   prototype_backward(student_.head, grads_.head);
 
@@ -107,22 +107,20 @@ StrandSums Trainer::learn(const std::vector<const Views*>& views, const StepBatc
                           const Host& host) {
   const Spread spread = spread_of(model_config_, config_, student_.device(), batch.images, views[0]->global_size);
   const std::vector<Chunk> chunks = make_chunks(views, batch.position, spread.chunk);
-  while (int64_t(strands_.size()) < spread.strands) {
-    strands_.push_back(std::make_unique<Strand>(model_config_, config_, student_, teacher_,
-                                                strands_.empty() ? grads_ : grads_.zeros_like()));
-  }
+  make_strands(spread.strands);
   if (!group_) {
-    run_strands(chunks, spread.strands, batch.loss, prototypes, host);
+    StrandSums sums = run_strands(chunks, spread.strands, batch.loss, prototypes, host);
     for (int64_t strand = 1; strand < spread.strands; ++strand) grads_.flat.add_(strands_[size_t(strand)]->grads.flat);
-    return sum_strands(spread.strands);
+    return sums;
   }
   std::vector<at::Tensor> gradients;
   for (int64_t strand = 0; strand < spread.strands; ++strand) gradients.push_back(strands_[size_t(strand)]->grads.flat);
+  StrandSums sums;
   group_->agree_on([&] {
     buckets_->begin(gradients);
     std::exception_ptr failure;
     try {
-      run_strands(chunks, spread.strands, batch.loss, prototypes, host);
+      sums = run_strands(chunks, spread.strands, batch.loss, prototypes, host);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -131,38 +129,76 @@ StrandSums Trainer::learn(const std::vector<const Views*>& views, const StepBatc
     check(buckets_->finite(), UDI_E_NONFINITE, "step ", steps_, kGradientNotFinite);
   });
   if (config_.rank_reduction == 1) grads_.flat.div_(double(group_->world()));
-  StrandSums sums = sum_strands(spread.strands);
   sum_over_ranks(*group_, config_, sums);
   return sums;
 }
 
+void Trainer::make_strands(int64_t count) {
+  while (int64_t(strands_.size()) < count) {
+    strands_.push_back(std::make_unique<Strand>(model_config_, config_, student_, teacher_,
+                                                strands_.empty() ? grads_ : grads_.zeros_like()));
+  }
+}
+
 // Each strand takes every count-th chunk. With its last one it says which gradients are complete.
-void Trainer::run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
-                          const Prototypes& prototypes, const Host& host) {
-  const auto run = [&](int64_t strand) {
-    Strand& own = *strands_[size_t(strand)];
+StrandSums Trainer::run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
+                                const Prototypes& prototypes, const Host& host) {
+  const TableSettings settings{model_config_, config_, objective_, totals, steps_, student_.flat};
+  std::vector<std::vector<ChunkLabels>> labels(static_cast<size_t>(count));
+  std::vector<StrandSums> sums(static_cast<size_t>(count));
+  const auto run = [&](size_t strand) {
+    Strand& own = *strands_[strand];
     own.begin();
-    for (size_t i = size_t(strand); i < chunks.size(); i += size_t(count)) {
+    for (size_t i = strand; i < chunks.size(); i += size_t(count)) {
       host.check_cancel();
       Strand::Ready ready;
       if (buckets_ && i + size_t(count) >= chunks.size())
-        ready = [&](int64_t first_element) { buckets_->ready(size_t(strand), first_element); };
-      own.learn(chunks[i], totals, prototypes, steps_, ready);
+        ready = [&](int64_t first_element) { buckets_->ready(strand, first_element); };
+      ChunkTables tables = make_tables(chunks[i], settings);
+      move_tables(tables);
+      objective_.add_center_weights(tables.samples, sums[strand].centers.weight);
+      own.learn(tables, prototypes, ready);
+      labels[strand].push_back(std::move(tables.labels));
     }
   };
   if (count == 1) {
     run(0);  // its products use all threads
   } else {
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t strand = begin; strand < end; ++strand) run(strand);
+      for (int64_t strand = begin; strand < end; ++strand) run(size_t(strand));
     });
   }
+  return sum_strands(labels, std::move(sums));
 }
 
-StrandSums Trainer::sum_strands(int64_t count) {
-  StrandSums sums = strands_[0]->sums;
-  for (int64_t strand = 1; strand < count; ++strand) sums.add(strands_[size_t(strand)]->sums);
-  return sums;
+// sums: with the weights for the centers alone. UDI_E_NONFINITE.
+StrandSums Trainer::sum_strands(const std::vector<std::vector<ChunkLabels>>& labels, std::vector<StrandSums> sums) {
+  std::vector<at::Tensor*> all;
+  for (size_t strand = 0; strand < sums.size(); ++strand) {
+    for (ChunkLosses& losses : strands_[strand]->results.losses)
+      all.insert(all.end(), {&losses.global, &losses.local, &losses.entropy});
+  }
+  read_back(all);
+  for (size_t strand = 0; strand < sums.size(); ++strand) {
+    const StrandResults& results = strands_[strand]->results;
+    const std::string bad = what_is_not_finite(labels[strand], results.losses);
+    check(bad.empty(), UDI_E_NONFINITE, "step ", steps_, ": ", bad, "; nothing moved");
+    for (size_t chunk = 0; chunk < results.losses.size(); ++chunk)
+      sums[strand].LossSums::add(labels[strand][chunk], results.losses[chunk]);
+    sums[strand].centers.z = results.centers;
+    sums[strand].feature = results.feature;
+    sums[strand].feature2 = results.feature2;
+  }
+  for (size_t strand = 1; strand < sums.size(); ++strand) sums[0].add(sums[strand]);
+  return std::move(sums[0]);
+}
+
+// On the CPU they are where they are wanted.
+void Trainer::move_tables(ChunkTables& tables) {
+  if (student_.device().is_cpu()) return;
+  std::vector<at::Tensor*> all;
+  tables.tables(all);
+  stage_.move(all, student_.device());
 }
 
 // ---- What is asked of it -----------------------------------------------------------------------------------------

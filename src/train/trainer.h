@@ -15,6 +15,7 @@
 #include "train/optimizer.h"
 #include "train/ranks.h"
 #include "train/schedule.h"
+#include "train/stage.h"
 #include "train/strand.h"
 
 namespace udi {
@@ -71,9 +72,11 @@ class Trainer {
  private:
   StrandSums learn(const std::vector<const Views*>& views, const StepBatch& batch, const Prototypes& prototypes,
                    const Host& host);
-  void run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
-                   const Prototypes& prototypes, const Host& host);
-  StrandSums sum_strands(int64_t count);
+  void make_strands(int64_t count);
+  StrandSums run_strands(const std::vector<Chunk>& chunks, int64_t count, const BatchTotals& totals,
+                         const Prototypes& prototypes, const Host& host);
+  StrandSums sum_strands(const std::vector<std::vector<ChunkLabels>>& labels, std::vector<StrandSums> sums);
+  void move_tables(ChunkTables& tables);
   void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
                   const GradientNorms& norms, udi_step_stats* stats) const;
 
@@ -90,6 +93,7 @@ class Trainer {
   // Working memory.
   std::vector<std::unique_ptr<Strand>> strands_;        // the first one's gradients are grads_
   at::Tensor student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
+  Stage stage_;
 };
 
 }  // namespace udi

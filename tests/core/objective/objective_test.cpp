@@ -115,12 +115,8 @@ struct Result {
   std::array<double, 5> share{};
 };
 
-at::Tensor picked(const at::Tensor& rows, const std::vector<int64_t>& place) {
-  return rows.index_select(0, at::tensor(place, at::kLong));
-}
-
-// The core's objective over chunks of `chunk` images, in `dtype`.
-Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype) {
+// The core's objective over chunks of `chunk` images, in `dtype`. padded: with rows for samples that fall outside.
+Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype, bool padded) {
   const SampleMaps& maps = scene.maps;
   const int64_t images = maps.batch, locals = maps.local_crops;
   const literal::Inputs& in = scene.in;
@@ -133,8 +129,9 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype) {
   UdiObjective objective(scene.model, scene.train);
   PrototypeLoss loss;
   CenterSums sums;
-  const Prototypes prototypes{in.student_prototypes.to(dtype), in.teacher_prototypes.to(dtype), in.centers.to(dtype),
-                              scene.train.student_temp, in.teacher_temp};
+  const at::Tensor like = at::empty({0}, options);
+  Prototypes prototypes{in.student_prototypes.to(dtype), in.teacher_prototypes.to(dtype), in.centers.to(dtype),
+                        scene.train.student_temp, in.teacher_temp, 1, {}, {}};
   Result out;
   out.d_prototypes = at::zeros_like(prototypes.student);
   for (at::Tensor* d : {&out.d_cls, &out.d_plus}) *d = at::zeros({2, images, kDim}, options);
@@ -148,7 +145,7 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype) {
       shape.insert(shape.begin() + 1, images);
       return t.view(shape).slice(1, first, last).flatten(0, 1).to(dtype);
     };
-    const Samples samples = samples_of(maps, first, last, options);
+    const Samples samples = samples_of(maps, first, last, dtype, padded);
     EXPECT_EQ(samples.teacher.index.sizes(), at::IntArrayRef({2 * b, samples.queries(), 4}));
     // Everything that the teacher says of its crops, in the order in which the SRS module answers.
     const at::Tensor local = in.teacher_local.view({locals, 2, images, maps.samples_local, kDim}).slice(2, first, last);
@@ -159,37 +156,42 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype) {
             .flatten(0, 1);
     TeacherRows teacher{crops_of(in.teacher_cls, 2), {}, {}};
     if (patches) {
-      teacher.patch = picked(answers, samples.teacher_place);
-      teacher.local = picked(answers, samples.local_place);
+      teacher.patch = answers.index_select(0, samples.teacher_place);
+      teacher.local = answers.index_select(0, samples.local_place);
     }
     const Targets targets = blend_targets(teacher, samples, scene.train.alpha);
-    objective.add_centers(teacher, targets, samples, sums);
+    objective.add_centers(teacher, targets, samples, sums.z);
+    objective.add_center_weights(samples, sums.weight);
 
-    const auto count = [&](const LossRows& rows, const CrossEntropy& done) {
-      for (size_t r = 0; r < rows.part.size(); ++r) out.parts[rows.part[r]] += rows.part_weight[r] * done.row[r];
+    const auto count = [&](const RowLabels& rows, const CrossEntropy& done) {
+      const at::Tensor loss = done.row.to(at::kDouble);
+      for (size_t r = 0; r < rows.part.size(); ++r)
+        out.parts[rows.part[r]] += rows.weight[r] * loss.const_data_ptr<double>()[r];
     };
-    LossRows rows = objective.global_rows(teacher, targets, samples, totals);
+    LossRows rows = objective.global_rows(samples, totals);
+    rows.table.cut(prototypes.student.size(0), like);
     std::vector<at::Tensor> z;
     z.push_back(crops_of(in.student_cls, 2));
     if (plus) z.push_back(crops_of(in.student_plus, 2));
-    if (patches) z.push_back(picked(crops_of(in.student_patch, 2).flatten(0, 1), samples.student_place));
-    rows.students.z = at::cat(z);
-    CrossEntropy done = loss.run(rows.students, rows.targets, prototypes, out.d_prototypes);
-    count(rows, done);
-    for (int64_t i = 0; i < 2 * b; ++i) out.entropy += done.target_entropy[i] / (2 * images);
+    if (patches) z.push_back(crops_of(in.student_patch, 2).flatten(0, 1).index_select(0, samples.student_place));
+    CrossEntropy done = loss.run(at::cat(z), objective.global_targets(teacher, targets), rows.table, prototypes,
+                                 out.d_prototypes);
+    count(rows.labels, done);
+    out.entropy += done.target_entropy.narrow(0, 0, 2 * b).to(at::kDouble).sum().item<double>() / double(2 * images);
     out.d_cls.slice(1, first, last).copy_(done.d_z.slice(0, 0, 2 * b).view({2, b, kDim}));
     if (plus) out.d_plus.slice(1, first, last).copy_(done.d_z.slice(0, 2 * b, 4 * b).view({2, b, kDim}));
     if (patches) {
       at::Tensor d = at::zeros({2 * b * maps.samples_global, kDim}, options);
-      d.index_copy_(0, at::tensor(samples.student_place, at::kLong), done.d_z.slice(0, plus ? 4 * b : 2 * b));
+      d.index_copy_(0, samples.student_place, done.d_z.slice(0, plus ? 4 * b : 2 * b));
       out.d_patch.slice(1, first, last).copy_(d.view({2, b, -1, kDim}));
     }
     if (locals == 0) continue;
-    rows = objective.local_rows(teacher, targets, samples, totals);
-    rows.students.z = crops_of(in.local_cls, locals);
-    if (plus) rows.students.z = at::cat({rows.students.z, crops_of(in.local_plus, locals)});
-    done = loss.run(rows.students, rows.targets, prototypes, out.d_prototypes);
-    count(rows, done);
+    rows = objective.local_rows(samples, totals);
+    rows.table.cut(prototypes.student.size(0), like);
+    at::Tensor local_z = crops_of(in.local_cls, locals);
+    if (plus) local_z = at::cat({local_z, crops_of(in.local_plus, locals)});
+    done = loss.run(local_z, objective.local_targets(teacher, targets), rows.table, prototypes, out.d_prototypes);
+    count(rows.labels, done);
     out.d_local_cls.slice(1, first, last).copy_(done.d_z.slice(0, 0, locals * b).view({locals, b, kDim}));
     if (plus) out.d_local_plus.slice(1, first, last).copy_(done.d_z.slice(0, locals * b).view({locals, b, kDim}));
   }
@@ -228,9 +230,11 @@ TEST_P(Objective, IsTheOfficialLoss) {
       *leaf = leaf->detach();
     }
     for (const bool wide : {true, false}) {
-      for (const int64_t chunk : {c.images, int64_t(1)}) {
-        SCOPED_TRACE(testing::Message() << "seed " << seed << (wide ? " float64" : " float32") << " chunk " << chunk);
-        const Result got = run_core(scene, chunk, wide ? at::kDouble : at::kFloat);
+      for (const int64_t chunk : {c.images, int64_t(1), -c.images}) {
+        const bool padded = chunk < 0;
+        SCOPED_TRACE(testing::Message() << "seed " << seed << (wide ? " float64" : " float32")
+                                        << (padded ? " padded" : "") << " chunk " << std::abs(chunk));
+        const Result got = run_core(scene, std::abs(chunk), wide ? at::kDouble : at::kFloat, padded);
         // With a temperature of 0.04, a rounding of 6e-8 in a logit is 1.5e-6 in its softmax.
         const double limit = wide ? 1e-12 : 2e-5;
         ASSERT_TRUE(std::isfinite(got.loss));
@@ -282,58 +286,59 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PrototypeLoss, BlocksDoNotShow) {
   constexpr int64_t kRows = 150, kTargets = 40, kPrototypes = 70001, kWidth = 16;  // blocks of 59 rows
   Random random(1, Random::kTest);
-  StudentRows students;
-  TargetRows targets;
-  students.z = random_tensor(random, {kRows, kWidth}).div_(4);
-  targets.z = random_tensor(random, {kTargets, kWidth}).div_(4);
+  RowTable table;
+  const at::Tensor z = random_tensor(random, {kRows, kWidth}).div_(4);
+  const at::Tensor target_z = random_tensor(random, {kTargets, kWidth}).div_(4);
   at::Tensor share = at::zeros({kRows, kTargets}, at::kDouble), weight = at::empty({kRows}, at::kDouble);
-  for (int64_t t = 0; t < kTargets; ++t) targets.level.push_back(int32_t(t % 2));
+  for (int64_t t = 0; t < kTargets; ++t) table.level.push_back(int32_t(t % 2));
   for (int64_t r = 0; r < kRows; ++r) {
     for (uint64_t i = random.below(4); i-- > 0;) {
       const int64_t target = int64_t(random.below(kTargets));
       const double part = random.uniform();
-      students.add_target(int32_t(target), part);
+      table.add_target(int32_t(target), part);
       share[r][target] += part;
     }
     const double row_weight = random.uniform();
-    students.end_row(row_weight);
+    table.end_row(row_weight);
     weight[r] = row_weight;
   }
   const at::Tensor w_student = random_tensor(random, {kPrototypes, kWidth}),
                    centers = random_tensor(random, {2, kPrototypes});
   const at::Tensor w_teacher = random_tensor(random, {kPrototypes, kWidth});
-  const at::Tensor levels = at::tensor(std::vector<int64_t>(targets.level.begin(), targets.level.end()), at::kLong);
-  const at::Tensor p = at::softmax((at::mm(targets.z, w_teacher.t()) - centers.index_select(0, levels)) / 0.5, 1);
+  const at::Tensor levels = at::tensor(std::vector<int64_t>(table.level.begin(), table.level.end()), at::kLong);
+  const at::Tensor p = at::softmax((at::mm(target_z, w_teacher.t()) - centers.index_select(0, levels)) / 0.5, 1);
   const at::Tensor mix = at::mm(share, p);
-  const at::Tensor q = at::log_softmax(at::mm(students.z, w_student.t()) / 0.7, 1);
+  const at::Tensor q = at::log_softmax(at::mm(z, w_student.t()) / 0.7, 1);
   const at::Tensor d = (q.exp() * mix.sum(1, true) - mix) * (weight / 0.7).unsqueeze(1);
 
-  students.z = students.z.to(at::kFloat);
-  targets.z = targets.z.to(at::kFloat);
+  const at::Tensor z32 = z.to(at::kFloat), target_z32 = target_z.to(at::kFloat);
+  table.cut(kPrototypes, z32);
   const at::Tensor before = at::full({kPrototypes, kWidth}, 1e-4f), d_prototypes = before.clone();
   const CrossEntropy got = PrototypeLoss().run(
-      students, targets, {w_student.to(at::kFloat), w_teacher.to(at::kFloat), centers.to(at::kFloat), 0.7, 0.5},
-      d_prototypes);
-  EXPECT_LT(difference(at::tensor(got.row, at::kDouble), -(mix * q).sum(1)), 1e-6);
+      z32, target_z32, table,
+      {w_student.to(at::kFloat), w_teacher.to(at::kFloat), centers.to(at::kFloat), 0.7, 0.5, 1, {}, {}}, d_prototypes);
+  EXPECT_LT(difference(got.row, -(mix * q).sum(1)), 1e-6);
   EXPECT_LT(difference(got.d_z, at::mm(d, w_student)), 1e-5);
-  EXPECT_LT(difference(d_prototypes - before, at::mm(d.t(), students.z.to(at::kDouble))), 1e-5);
-  EXPECT_LT(difference(at::tensor(got.target_entropy, at::kDouble).slice(0, 0, 1), -(p[0] * p[0].log()).sum()), 1e-5);
+  EXPECT_LT(difference(d_prototypes - before, at::mm(d.t(), z32.to(at::kDouble))), 1e-5);
+  EXPECT_LT(difference(got.target_entropy.slice(0, 0, 1), -(p[0] * p[0].log()).sum()), 1e-5);
 }
 
 TEST(PrototypeLoss, NotANumberIsNotHidden) {
-  StudentRows students;
-  students.z = at::ones({2, 4});
-  students.z[1][2] = std::nan("");
+  const at::Tensor z = at::ones({2, 4});
+  z[1][2] = std::nan("");
+  RowTable table;
+  table.level = {0, 0};
   for (int r = 0; r < 2; ++r) {
-    students.add_target(r, 1);
-    students.end_row(1);
+    table.add_target(r, 1);
+    table.end_row(1);
   }
-  const TargetRows targets{at::ones({2, 4}), {0, 0}};
+  table.cut(20, z);
   const at::Tensor d_prototypes = at::zeros({20, 4});
   const CrossEntropy got = PrototypeLoss().run(
-      students, targets, {at::ones({20, 4}), at::ones({20, 4}), at::zeros({1, 20}), 0.1, 0.1}, d_prototypes);
-  EXPECT_NEAR(got.row[0], std::log(20.0), 1e-5);
-  EXPECT_TRUE(std::isnan(got.row[1]));
+      z, at::ones({2, 4}), table, {at::ones({20, 4}), at::ones({20, 4}), at::zeros({1, 20}), 0.1, 0.1, 1, {}, {}},
+      d_prototypes);
+  EXPECT_NEAR(got.row[0].item<double>(), std::log(20.0), 1e-5);
+  EXPECT_TRUE(std::isnan(got.row[1].item<double>()));
 }
 
 TEST(Centers, StayWhereNothingCounts) {
@@ -341,6 +346,24 @@ TEST(Centers, StayWhereNothingCounts) {
   update_centers(centers, {at::ones({2, 4}), {2.0, 0.0}}, prototypes, 0.9);
   EXPECT_TRUE(at::allclose(centers[0], at::full({5}, 3.0f * 0.9f + 0.1f * 4 / 2)));
   EXPECT_TRUE(at::equal(centers[1], at::full({5}, 3.0f)));
+}
+
+// With rates on the device: the same, and nothing where a step was stopped, whatever its sums are.
+TEST(Centers, FollowTheirRates) {
+  Random random(3, Random::kTest);
+  const at::Tensor z = random_tensor(random, {3, 4}).to(at::kFloat), w = random_tensor(random, {5, 4}).to(at::kFloat);
+  const at::Tensor start = random_tensor(random, {3, 5}).to(at::kFloat), centers = start.clone();
+  const at::Tensor expected = start.clone(), go = at::zeros({1}, at::kInt), stop = at::ones({1}, at::kInt);
+  const std::vector<double> weight = {7, 0, 0.5};
+  update_centers(expected, {z, weight}, w, 0.9);
+  update_centers(centers, z, center_rates(weight, 0.9), w, go);
+  EXPECT_LT(difference(centers, expected), 1e-6);
+  EXPECT_TRUE(at::equal(centers[1], start[1]));
+  centers.copy_(start);
+  update_centers(centers, at::full_like(z, std::nan("")), center_rates(weight, 0.9), w, stop);
+  EXPECT_TRUE(at::equal(centers, start));
+  update_centers(centers, z, center_rates(weight, 0.9), w.to(at::kHalf), go);
+  EXPECT_LT(difference(centers, expected), 1e-3);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+// What goes to the device before a step's work, and what comes back after it: in one piece each way.
+#pragma once
+
+#include <vector>
+
+#include "model/aten.h"
+#include "model/buffer.h"
+
+namespace udi {
+
+// The device's side of the tables of a step.
+class Stage {
+ public:
+  // Tables become views of one piece of memory on `device`, laid side by side in pinned memory and copied at once,
+  // without waiting for it. Undefined ones stay so. True: they lie where those of the last call lay, with the same shapes
+  // and types, so that what was made of those reads these now.
+  bool move(const std::vector<at::Tensor*>& tables, at::Device device);
+
+ private:
+  std::vector<int64_t> layout_;
+  Buffer memory_;
+};
+
+// Tensors that lie on one device become copies on the CPU, after one transfer, in float64; those on the CPU stay what
+// they are. Undefined ones stay so. Waits for the device.
+void read_back(const std::vector<at::Tensor*>& tensors);
+
+}  // namespace udi
