@@ -558,6 +558,9 @@ UDI_API UDI_CHECK udi_status udi_trainer_join(udi_trainer *trainer, udi_group *g
  * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they are of
  * the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the model or each
  * other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved.
+ * Where libudi's own kernels do the step on a GPU, a call without stats does not wait for it: UDI_E_NONFINITE may then come
+ * from one of the 15 calls after it, or from udi_trainer_save. Nothing has moved since the step that its message names,
+ * and udi_trainer_steps is that step again.
  * In a group every rank calls it, with equally many views; the step is over the images of all, and leaves the same trainer
  * on every rank. If it fails on one rank it fails on all, with that rank's status and a message that names it; UDI_E_IO: a
  * rank is gone, or has not come within the timeout. */
@@ -573,7 +576,7 @@ UDI_API UDI_CHECK udi_status udi_trainer_model(const udi_trainer *trainer, udi_r
 
 /* Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A file that
  * was there becomes path + ".prev", and the one of that name goes. In a group one rank is enough: all would write the same.
- */
+ * UDI_E_NONFINITE: see udi_trainer_step; nothing was written. */
 UDI_API UDI_CHECK udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path,
                                               udi_error *error);
 

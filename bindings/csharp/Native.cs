@@ -1148,10 +1148,12 @@ namespace Udi
         /// gradients, per-tensor clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch
         /// of all their images; they are of the trainer's context and agree in local_crops. stats may be NULL.
         /// UDI_E_SHAPE: views that do not fit the model or each other; UDI_E_NONFINITE: the loss or a gradient is not
-        /// finite. After a failure nothing has moved. In a group every rank calls it, with equally many views; the step
-        /// is over the images of all, and leaves the same trainer on every rank. If it fails on one rank it fails on
-        /// all, with that rank's status and a message that names it; UDI_E_IO: a rank is gone, or has not come within
-        /// the timeout.</summary>
+        /// finite. After a failure nothing has moved. Where libudi's own kernels do the step on a GPU, a call without
+        /// stats does not wait for it: UDI_E_NONFINITE may then come from one of the 15 calls after it, or from
+        /// udi_trainer_save. Nothing has moved since the step that its message names, and udi_trainer_steps is that
+        /// step again. In a group every rank calls it, with equally many views; the step is over the images of all, and
+        /// leaves the same trainer on every rank. If it fails on one rank it fails on all, with that rank's status and
+        /// a message that names it; UDI_E_IO: a rank is gone, or has not come within the timeout.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_step(TrainerHandle trainer, IntPtr[] views, long count, StepStats* stats,
                 Error* error);
@@ -1166,7 +1168,7 @@ namespace Udi
 
         /// <summary>Everything that is needed to go on, in one safetensors file. loader: its position goes along; may
         /// be NULL. A file that was there becomes path + ".prev", and the one of that name goes. In a group one rank is
-        /// enough: all would write the same.</summary>
+        /// enough: all would write the same. UDI_E_NONFINITE: see udi_trainer_step; nothing was written.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_save(TrainerHandle trainer, LoaderHandle loader,
                 [MarshalAs(UnmanagedType.LPUTF8Str)] string path, Error* error);

@@ -22,6 +22,11 @@ struct udi_trainer {
 
 namespace {
 
+struct NoteSteps {
+  udi_trainer& trainer;
+  ~NoteSteps() { trainer.steps = trainer.trainer->steps(); }
+};
+
 constexpr const char* kPositionKey = "position";  // of the loader, in a checkpoint
 
 udi_trainer* new_trainer(std::shared_ptr<Context> context, std::unique_ptr<Trainer> trainer) {
@@ -86,8 +91,8 @@ udi_status udi_trainer_step(udi_trainer* trainer, const udi_views* const* views,
       batch.push_back(&in_context(views[i], text("views[", i, "]"), trainer->context).views);
     }
     udi_step_stats measured{};
+    const NoteSteps note{*trainer};  // an error that comes late takes steps back
     trainer->trainer->step(batch, trainer->context->host, stats ? &measured : nullptr);
-    trainer->steps = trainer->trainer->steps();
     if (stats) write_struct(stats, measured);
   };
   return guard(context_of(trainer), error, body, IfCancelled::kEnter);

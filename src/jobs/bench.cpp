@@ -261,13 +261,15 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
   return result;
 }
 
-// option kernels, as long as the job runs
+// options kernels and graph, as long as the job runs
 class KernelSwitch {
  public:
   KernelSwitch(const JobHost& host, JobConfig& config) : on_(config.flag("kernels")) {
+    check(on_ || !config.flag("graph"), UDI_E_INVALID, "graph needs kernels (--kernels --graph)");
     if (!on_) return;
     check(host.device.is_cuda(), UDI_E_INVALID, "kernels are for CUDA; the device is the CPU (--device cuda)");
     kernels::use(at::kCUDA);
+    if (config.flag("graph")) kernels::use_graphs();
   }
   ~KernelSwitch() {
     if (on_) kernels::leave();
@@ -283,7 +285,10 @@ Json run_bench(const JobHost& host, JobConfig& config) {
   model_settings(config);  // names misfits before anything is measured
   const KernelSwitch kernels(host, config);
   const std::string what = config.string("what");
-  Json result = {{"what", what}, {"batch_size", config.integer("batch_size")}, {"kernels", config.flag("kernels")}};
+  Json result = {{"what", what},
+                 {"batch_size", config.integer("batch_size")},
+                 {"kernels", config.flag("kernels")},
+                 {"graph", config.flag("graph")}};
   result.update(what == "data"   ? bench_data(host, config)
                 : what == "step" ? bench_step(host, config)
                                  : bench_extract(host, config));

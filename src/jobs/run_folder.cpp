@@ -118,7 +118,7 @@ void RunFolder::log(const Json& line) {
   events_->add(line.at("step").get<int64_t>(), scalars);
 }
 
-void RunFolder::save(const Trainer& trainer, const nlohmann::json& extra, int64_t keep) {
+void RunFolder::save(Trainer& trainer, const nlohmann::json& extra, int64_t keep) {
   save_checkpoint(trainer, extra, checkpoint());
   if (keep == 0) return;
   char number[32];

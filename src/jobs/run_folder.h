@@ -30,7 +30,7 @@ class RunFolder {
   std::vector<Json> read_log() const;
 
   // keep: so many numbered copies beside, the oldest of which are removed.
-  void save(const Trainer& trainer, const nlohmann::json& extra, int64_t keep);
+  void save(Trainer& trainer, const nlohmann::json& extra, int64_t keep);
 
  private:
   std::string log_path() const { return path_ + "/log.jsonl"; }

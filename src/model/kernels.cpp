@@ -13,6 +13,8 @@ namespace {
 
 std::atomic<const cuda::Kernels*> opened{nullptr};
 std::atomic<at::DeviceType> taken{at::kCUDA};
+std::atomic<bool> recorded{false};
+std::atomic<const cuda::Graphs*> opened_graphs{nullptr};
 
 // The folder of the file that this code was loaded from.
 std::string own_folder() {
@@ -22,20 +24,43 @@ std::string own_folder() {
   return file.substr(0, file.rfind('/') + 1);
 }
 
+// The table that a library exports. It stays loaded: its work may still be queued.
+template <class Table>
+const Table* open_table(const std::string& path, const char* name, int32_t version, const char* what) {
+  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  check(handle, UDI_E_DEVICE, what, " (a build that found nvcc has them): ", handle ? "" : dlerror());
+  const auto entry = reinterpret_cast<const Table* (*)()>(dlsym(handle, name));
+  check(entry && entry()->version == version, UDI_E_DEVICE, path, " is of another version of libudi");
+  return entry();
+}
+
 }  // namespace
 
 void use(at::DeviceType device, const std::string& library) {
   const std::string path = library.empty() ? own_folder() + "libudi_cuda.so" : library;
-  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays: kernels may still be queued
-  check(handle, UDI_E_DEVICE,
-        "libudi's kernels do not load (a build that found nvcc has them): ", handle ? "" : dlerror());
-  const auto entry = reinterpret_cast<decltype(&udi_cuda_kernels)>(dlsym(handle, "udi_cuda_kernels"));
-  check(entry && entry()->version == cuda::kVersion, UDI_E_DEVICE, path, " is of another version of libudi");
+  const auto* const table =
+      open_table<cuda::Kernels>(path, "udi_cuda_kernels", cuda::kVersion, "libudi's kernels do not load");
   taken = device;
-  opened = entry();
+  opened = table;
 }
 
-void leave() { opened = nullptr; }
+void leave() {
+  opened = nullptr;
+  recorded = false;
+}
+
+void use_graphs() {
+  check(opened.load() != nullptr, UDI_E_INTERNAL, "graphs without kernels");
+  if (taken.load() == at::kCUDA) {
+    opened_graphs = open_table<cuda::Graphs>(own_folder() + "libudi_cuda_graph.so", "udi_cuda_graphs",
+                                             cuda::kGraphVersion, "libudi's CUDA graphs do not load");
+  }
+  recorded = true;
+}
+
+bool graphs() { return recorded.load(std::memory_order_relaxed); }
+
+const cuda::Graphs& graph_table() { return *opened_graphs.load(std::memory_order_acquire); }
 
 bool take(const at::Tensor& weights) { return take_activations(weights) && weights.scalar_type() == at::kFloat; }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "../../cuda/graph/graph.h"
 #include "../../cuda/kernels.h"
 #include "model/aten.h"
 
@@ -13,8 +14,15 @@ namespace udi::kernels {
 // emulated). library: its file; empty: libudi_cuda.so beside the library or program that this function is in.
 // UDI_E_DEVICE: it is not there, or of another version.
 void use(at::DeviceType device, const std::string& library = "");
-// Back to ATen.
+// Back to ATen, and to steps without graphs.
 void leave();
+
+// Whether a trainer's steps of equal shapes are recorded once and replayed (train/replay.h): off until it is asked for.
+// On CUDA by libudi_cuda_graph.so beside libudi_cuda.so; on the CPU, for tests, what was recorded is run again.
+// UDI_E_DEVICE, as use(), which comes first.
+void use_graphs();
+bool graphs();
+const cuda::Graphs& graph_table();  // after use_graphs() on CUDA
 
 // Whether kernels take a model whose weights are like this tensor: on their device, float32.
 bool take(const at::Tensor& weights);

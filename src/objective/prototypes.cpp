@@ -90,8 +90,7 @@ void PrototypeLoss::loops(const RowBlock& block, const Prototypes& prototypes, c
         total += share[i];
       }
       const TargetMix mix{rows.data(), shares.data(), int64_t(rows.size()), total};
-      loss[r] =
-          cross_entropy_row(student_rows + r * size, size, float(1 / prototypes.student_temp), mix, weight[r]);
+      loss[r] = cross_entropy_row(student_rows + r * size, size, float(1 / prototypes.student_temp), mix, weight[r]);
     }
   });
 }
@@ -103,8 +102,8 @@ void PrototypeLoss::by_kernels(const RowBlock& block, const Prototypes& prototyp
   const at::TensorOptions floats = out.row.options();
   const at::Tensor temp = prototypes.temp.defined() ? prototypes.temp : at::full({1}, prototypes.teacher_temp, floats);
   const at::Tensor weight = prototypes.scale == 1 ? block.weight : block.weight * prototypes.scale;
-  const at::Tensor target = at::empty({std::max<int64_t>(1, used) * int64_t(sizeof(cuda::Target))},
-                                      floats.dtype(at::kByte));
+  const at::Tensor target =
+      at::empty({std::max<int64_t>(1, used) * int64_t(sizeof(cuda::Target))}, floats.dtype(at::kByte));
   const at::Tensor entropy = at::empty({used}, floats);
   const auto targets = static_cast<cuda::Target*>(target.mutable_data_ptr());
   const float* const centers = prototypes.centers.const_data_ptr<float>();

@@ -1,6 +1,6 @@
 // Which student row is to predict which mixture of target rows, and what it weighs in the loss. All of it follows from
-// masks and maps, so it is known before a pixel is looked at: lists on the host, cut into blocks of rows, whose tables go
-// to the device.
+// masks and maps, so it is known before a pixel is looked at: lists on the host, cut into blocks of rows, whose tables
+// go to the device.
 #pragma once
 
 #include <cstdint>

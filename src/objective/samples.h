@@ -10,12 +10,13 @@
 
 namespace udi {
 
-// The samples that fall inside the other crop. Padded: all of them, so that their number follows from shapes alone; those
-// that fall outside count for nothing.
+// The samples that fall inside the other crop. Padded: all of them, so that their number follows from shapes alone;
+// those that fall outside count for nothing.
 struct Places {
-  std::vector<int64_t> student, teacher;  // in [2 images * samples_global] and [2 images * Q]: the same samples in order
-  std::vector<int64_t> local;             // of the local crops, in [2 images * Q]
-  std::vector<uint8_t> inside;            // parallel to teacher: 1, or 0 for one that falls outside
+  std::vector<int64_t> student,
+      teacher;                  // in [2 images * samples_global] and [2 images * Q]: the same samples in order
+  std::vector<int64_t> local;   // of the local crops, in [2 images * Q]
+  std::vector<uint8_t> inside;  // parallel to teacher: 1, or 0 for one that falls outside
   // Row sums of the maps: 1 but for rounding, 0 in the corner case of data/views.h and outside. Parallel to the places.
   std::vector<float> global_sum, local_sum;
 };

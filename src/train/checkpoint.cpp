@@ -115,7 +115,8 @@ void check_checksums(const SafetensorsFile& file) {
         ": damaged: it has checksums of tensors that are not there");
 }
 
-void save_checkpoint(const Trainer& trainer, const nlohmann::json& extra, const std::string& path) {
+void save_checkpoint(Trainer& trainer, const nlohmann::json& extra, const std::string& path) {
+  trainer.settle();
   udi_train_config train = trainer.config();  // a run goes on on any number of ranks
   train.rank = 0;
   train.world = 1;

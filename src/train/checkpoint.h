@@ -18,8 +18,9 @@
 namespace udi {
 
 // Atomic. A file that is there already becomes `path`.prev when the new one is complete; until then it stays as it is.
-// extra: the loader's position, a log's length, whatever the caller wants back. UDI_E_IO.
-void save_checkpoint(const Trainer& trainer, const nlohmann::json& extra, const std::string& path);
+// extra: the loader's position, a log's length, whatever the caller wants back. UDI_E_IO; UDI_E_NONFINITE: see
+// Trainer::settle, nothing was written then.
+void save_checkpoint(Trainer& trainer, const nlohmann::json& extra, const std::string& path);
 
 struct LoadedCheckpoint {
   std::unique_ptr<Trainer> trainer;

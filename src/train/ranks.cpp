@@ -36,7 +36,7 @@ std::vector<int64_t> positions(const std::vector<at::Tensor>& sizes, int64_t own
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t rank = 0; rank < int64_t(sizes.size()); ++rank) {
       if (rank == own_rank) position.push_back(next);
-      next += sizes[size_t(rank)][i].item<int64_t>();
+      next += sizes[size_t(rank)].const_data_ptr<int64_t>()[i];
     }
   }
   return position;

@@ -12,8 +12,8 @@ namespace udi {
 class Stage {
  public:
   // Tables become views of one piece of memory on `device`, laid side by side in pinned memory and copied at once,
-  // without waiting for it. Undefined ones stay so. True: they lie where those of the last call lay, with the same shapes
-  // and types, so that what was made of those reads these now.
+  // without waiting for it. Undefined ones stay so. True: they lie where those of the last call lay, with the same
+  // shapes and types, so that what was made of those reads these now.
   bool move(const std::vector<at::Tensor*>& tables, at::Device device);
 
  private:

@@ -60,7 +60,7 @@ class Strand {
   std::unique_ptr<Srs> student_srs_, teacher_srs_;  // null without patches
   Head student_head_, teacher_head_;
   PrototypeLoss loss_;
-  int64_t behind_vit_ = 0;             // first element of SRS module and head in the flat gradients
+  int64_t behind_vit_ = 0;            // first element of SRS module and head in the flat gradients
   std::vector<int64_t> block_begin_;  // of each block
 };
 

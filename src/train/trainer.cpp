@@ -7,15 +7,14 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/kernels.h"
+#include "train/on_device.h"
 
 namespace udi {
 namespace {
 
 // Of global crops in a strand on the CPU: enough for large products, little to keep.
 constexpr int64_t kTokensAtOnce = 8 * 198;
-
-constexpr const char* kGradientNotFinite =
-    ": the loss is finite and its gradient is not; nothing moved. A lower learning rate or gradient clipping helps";
 
 at::ScalarType precision_of(const Model& model, const udi_train_config& config) {
   check_train_config(config);
@@ -63,9 +62,10 @@ Trainer::Trainer(const Model& model, const udi_train_config& config)
       grads_(student_.zeros_like()),
       centers_(at::zeros({num_levels(model.config), model.config.out_dim}, student_.flat.options())),
       optimizer_(config, student_),
-      objective_(model.config, config),
-      student_prototypes_(at::empty_like(student_.head.weight_v)),
-      teacher_prototypes_(at::empty_like(student_.head.weight_v)) {}
+      objective_(model.config, config) {}
+
+Trainer::Trainer(Trainer&&) = default;
+Trainer::~Trainer() = default;
 
 // ---- A step ------------------------------------------------------------------------------------------------------
 
@@ -74,6 +74,7 @@ void Trainer::join(std::shared_ptr<Group> group) {
   check(alone || (config_.world == group->world() && config_.rank == group->rank()), UDI_E_INVALID,
         "the trainer is rank ", config_.rank, " of ", config_.world, ", the group's is ", group->rank(), " of ",
         group->world());
+  leave_device();
   if (group->world() > 1) copy_first(*group, *this);
   group_ = group->world() > 1 ? std::move(group) : nullptr;
   buckets_ = group_ ? std::make_unique<GradientBuckets>(*group_) : nullptr;
@@ -82,23 +83,43 @@ void Trainer::join(std::shared_ptr<Group> group) {
 void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats) {
   check(group_ || config_.world == 1, UDI_E_STATE, "the trainer is rank ", config_.rank, " of ", config_.world,
         " and has joined no group");
+  if (!works_on_device()) leave_device();
   const StepBatch batch = batch_of(group_.get(), views, model_config_, config_, steps_, host);
   const ScheduleValues now = schedule_at(config_, steps_);
+  if (works_on_device()) return step_on_device(views, batch, now, stats);
 
-  prototype_weights(student_.head, student_prototypes_);
-  prototype_weights(teacher_.head, teacher_prototypes_);
-  const Prototypes prototypes{student_prototypes_, teacher_prototypes_, centers_, config_.student_temp,
-                              now.teacher_temp,    1,                   {},       {}};
-  const StrandSums sums = learn(views, batch, prototypes, host);
+  const Prototypes prototypes = make_prototypes(now.teacher_temp);
+  StrandSums sums = learn(views, batch, prototypes, host);
   prototype_backward(student_.head, grads_.head);
 
   // Everything is known and finite before anything moves.
   const GradientNorms norms = optimizer_.measure(grads_, student_);
   check(std::isfinite(norms.sum), UDI_E_NONFINITE, "step ", steps_, kGradientNotFinite);
   optimizer_.step(now, student_, grads_, teacher_);
-  update_centers(centers_, sums.centers, teacher_prototypes_, config_.center_momentum);
-  if (stats) fill_stats(now, batch.all, sums, norms, stats);
+  update_centers(centers_, sums.centers, prototypes.teacher, config_.center_momentum);
+  if (stats) {
+    at::Tensor center_norms = norms_of_centers();
+    read_back({&sums.feature, &sums.feature2, &center_norms});
+    fill_stats(now, batch.all, sums, norms, center_norms, stats);
+  }
   ++steps_;
+}
+
+// In mixed precision kernels work on logits in 16 bits: cuda/prototypes.h says why these are float16.
+Prototypes Trainer::make_prototypes(double teacher_temp) {
+  const bool half = kernels::take(student_.flat) && student_.precision() != student_.dtype();
+  const at::IntArrayRef shape = student_.head.weight_v.sizes();
+  const at::TensorOptions options = student_.flat.options().dtype(half ? at::kHalf : student_.dtype());
+  Prototypes out{};
+  out.student = student_prototypes_.make(shape, options);
+  out.teacher = teacher_prototypes_.make(shape, options);
+  prototype_weights(student_.head, out.student);
+  prototype_weights(teacher_.head, out.teacher);
+  out.centers = centers_;
+  out.student_temp = config_.student_temp;
+  out.teacher_temp = teacher_temp;
+  out.scale = half ? gradient_scale(objective_.most_weight(), config_.student_temp) : 1;
+  return out;
 }
 
 // All images, some at a time, in strands side by side. What they are divided by is known, so gradients and sums add up,
@@ -203,8 +224,11 @@ void Trainer::move_tables(ChunkTables& tables) {
 
 // ---- What is asked of it -----------------------------------------------------------------------------------------
 
+at::Tensor Trainer::norms_of_centers() const { return at::linalg_vector_norm(centers_, 2, at::IntArrayRef{1}); }
+
+// All on the CPU.
 void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
-                         const GradientNorms& norms, udi_step_stats* stats) const {
+                         const GradientNorms& norms, const at::Tensor& center_norms, udi_step_stats* stats) const {
   const double nan = std::numeric_limits<double>::quiet_NaN(), crops = 2 * double(totals.images);
   double* const parts[kParts] = {&stats->global_cls, &stats->global_cls_plus, &stats->global_patch, &stats->local_cls,
                                  &stats->local_cls_plus};
@@ -221,7 +245,7 @@ void Trainer::fill_stats(const ScheduleValues& now, const BatchTotals& totals, c
   stats->teacher_temp = now.teacher_temp;
   stats->grad_norm_max = norms.max;
   stats->grad_norm_sum = norms.sum;
-  const at::Tensor center_norm = at::linalg_vector_norm(centers_, 2, at::IntArrayRef{1}).to(at::kDouble).cpu();
+  const at::Tensor center_norm = center_norms.to(at::kDouble);
   const int64_t level[3] = {0, model_config_.class_tokens > 1 ? 1 : -1,
                             model_config_.include_patch ? model_config_.class_tokens : -1};
   for (int i = 0; i < 3; ++i) stats->center_norm[i] = level[i] < 0 ? nan : center_norm[level[i]].item<double>();
@@ -276,6 +300,7 @@ void Trainer::restore(const nlohmann::json& state, const std::string& path) {
   for (size_t i = 0; i < optimizer_.updates.size(); ++i) optimizer_.updates[i] = count(state["updates"][i]);
   student_.refresh();
   teacher_.refresh();
+  device_.reset();
 }
 
 }  // namespace udi

@@ -20,6 +20,12 @@
 
 namespace udi {
 
+struct OnDevice;
+struct Unread;
+
+constexpr const char* kGradientNotFinite =
+    ": the loss is finite and its gradient is not; nothing moved. A lower learning rate or gradient clipping helps";
+
 // Images that are worked on at once: config.micro_batch, or what suits the device for crops of global_size pixels.
 int64_t chosen_micro_batch(const udi_model_config& model, const udi_train_config& config, at::Device device,
                            int64_t global_size);
@@ -35,14 +41,20 @@ class Trainer {
  public:
   // Student and teacher start as copies of model, on its device. Checks config.
   Trainer(const Model& model, const udi_train_config& config);
+  Trainer(Trainer&&);  // before the first step
+  ~Trainer();
 
   // Steps from now on are over the ranks of `group`: see udi_trainer_join.
   void join(std::shared_ptr<Group> group);
 
   // One optimisation step over all images of the views; several views are one batch. stats may be null (struct_size is
   // left as it is). UDI_E_NONFINITE: a loss or a gradient is not finite; UDI_E_CANCELLED: host said so; UDI_E_SHAPE:
-  // views do not fit. After any of these nothing has moved.
+  // views do not fit. After any of these nothing has moved. Where kernels work (model/kernels.h), without stats,
+  // UDI_E_NONFINITE may come some steps later: nothing has moved since the step it names, and steps() is that step.
   void step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats);
+
+  // Waits for the steps so far and reads what they came to: UDI_E_NONFINITE, as step(). Before state().
+  void settle();
 
   int64_t steps() const { return steps_; }  // done
   const udi_model_config& model_config() const { return model_config_; }
@@ -70,6 +82,9 @@ class Trainer {
   const at::Tensor& centers() const { return centers_; }  // [levels, K]: cls, cls_plus, patch, those that the model has
 
  private:
+  struct StepTables;
+
+  Prototypes make_prototypes(double teacher_temp);
   StrandSums learn(const std::vector<const Views*>& views, const StepBatch& batch, const Prototypes& prototypes,
                    const Host& host);
   void make_strands(int64_t count);
@@ -77,8 +92,17 @@ class Trainer {
                          const Prototypes& prototypes, const Host& host);
   StrandSums sum_strands(const std::vector<std::vector<ChunkLabels>>& labels, std::vector<StrandSums> sums);
   void move_tables(ChunkTables& tables);
+  at::Tensor norms_of_centers() const;
   void fill_stats(const ScheduleValues& now, const BatchTotals& totals, const StrandSums& sums,
-                  const GradientNorms& norms, udi_step_stats* stats) const;
+                  const GradientNorms& norms, const at::Tensor& center_norms, udi_step_stats* stats) const;
+
+  // trainer_device.cpp
+  bool works_on_device() const;
+  void step_on_device(const std::vector<const Views*>& views, const StepBatch& batch, const ScheduleValues& now,
+                      udi_step_stats* stats);
+  void work(const StepTables& tables);
+  Unread settle(const std::vector<at::Tensor*>& more);
+  void leave_device();
 
   udi_model_config model_config_;
   udi_train_config config_;
@@ -91,9 +115,10 @@ class Trainer {
   std::unique_ptr<GradientBuckets> buckets_;  // with a group
 
   // Working memory.
-  std::vector<std::unique_ptr<Strand>> strands_;        // the first one's gradients are grads_
-  at::Tensor student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
+  std::vector<std::unique_ptr<Strand>> strands_;    // the first one's gradients are grads_
+  Buffer student_prototypes_, teacher_prototypes_;  // [K, bottleneck]
   Stage stage_;
+  std::unique_ptr<OnDevice> device_;  // null: kernels do not work, or have not yet
 };
 
 }  // namespace udi

@@ -130,8 +130,14 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype, bool pa
   PrototypeLoss loss;
   CenterSums sums;
   const at::Tensor like = at::empty({0}, options);
-  Prototypes prototypes{in.student_prototypes.to(dtype), in.teacher_prototypes.to(dtype), in.centers.to(dtype),
-                        scene.train.student_temp, in.teacher_temp, 1, {}, {}};
+  Prototypes prototypes{in.student_prototypes.to(dtype),
+                        in.teacher_prototypes.to(dtype),
+                        in.centers.to(dtype),
+                        scene.train.student_temp,
+                        in.teacher_temp,
+                        1,
+                        {},
+                        {}};
   Result out;
   out.d_prototypes = at::zeros_like(prototypes.student);
   for (at::Tensor* d : {&out.d_cls, &out.d_plus}) *d = at::zeros({2, images, kDim}, options);
@@ -174,8 +180,8 @@ Result run_core(const Scene& scene, int64_t chunk, at::ScalarType dtype, bool pa
     z.push_back(crops_of(in.student_cls, 2));
     if (plus) z.push_back(crops_of(in.student_plus, 2));
     if (patches) z.push_back(crops_of(in.student_patch, 2).flatten(0, 1).index_select(0, samples.student_place));
-    CrossEntropy done = loss.run(at::cat(z), objective.global_targets(teacher, targets), rows.table, prototypes,
-                                 out.d_prototypes);
+    CrossEntropy done =
+        loss.run(at::cat(z), objective.global_targets(teacher, targets), rows.table, prototypes, out.d_prototypes);
     count(rows.labels, done);
     out.entropy += done.target_entropy.narrow(0, 0, 2 * b).to(at::kDouble).sum().item<double>() / double(2 * images);
     out.d_cls.slice(1, first, last).copy_(done.d_z.slice(0, 0, 2 * b).view({2, b, kDim}));
@@ -274,7 +280,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"one_sample", 2, 2, 1, 1, 40}, Case{"no_sample", 2, 2, 0, 0, 40},
                     Case{"no_global_sample", 2, 2, 0, 3, 40}, Case{"no_local_sample", 2, 2, 4, 0, 40},
                     Case{"no_sample_probabilities", 2, 2, 0, 0, 40, 2, 1, 0.5, 1},
-                    Case{"no_sample_one_token", 2, 0, 0, 0, 40, 1}, Case{"no_valid_sample", 2, 2, 4, 3, 40, 2, 1, 0.5, 0, 0, 0.0},
+                    Case{"no_sample_one_token", 2, 0, 0, 0, 40, 1},
+                    Case{"no_valid_sample", 2, 2, 4, 3, 40, 2, 1, 0.5, 0, 0, 0.0},
                     Case{"no_valid_sample_probabilities", 2, 2, 4, 3, 40, 2, 1, 0.5, 1, 0, 0.0},
                     Case{"all_valid", 2, 2, 4, 3, 40, 2, 1, 0.5, 0, 0, 1.0},
                     Case{"rows_of_zero_weight", 2, 2, 4, 3, 40, 2, 1, 0.5, 0, 0, 0.8, true},

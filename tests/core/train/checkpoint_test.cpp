@@ -137,7 +137,8 @@ TEST(Checkpoint, DamageIsNamedAndThePreviousOneUsed) {
 TEST(Checkpoint, NoDamageGoesUnseen) {
   support::TemporaryFolder folder;
   const std::string path = folder.path + "/c.safetensors", copy = folder.path + "/d.safetensors";
-  save_checkpoint(trained(1), {{"position", 12345}}, path);
+  Trainer before = trained(1);
+  save_checkpoint(before, {{"position", 12345}}, path);
   const int64_t size = size_of(path);
   Random random(1, Random::kTest);
   int64_t header = 0;
@@ -158,7 +159,8 @@ TEST(Checkpoint, NoDamageGoesUnseen) {
 TEST(Checkpoint, RefusesWhatDoesNotFitTogether) {
   support::TemporaryFolder folder;
   const std::string path = folder.path + "/c.safetensors", forged = folder.path + "/f.safetensors";
-  save_checkpoint(trained(1), {}, path);
+  Trainer before = trained(1);
+  save_checkpoint(before, {}, path);
   const SafetensorsFile file(path);
   const auto forge = [&](const std::string& key, const std::string& value, size_t drop = 0) {
     Metadata metadata = file.metadata();

@@ -195,7 +195,8 @@ TEST(Trainer, NothingMovesOnFailure) {
   const auto expect_failure = [&](const std::vector<const Views*>& views, const Host& host, udi_status status,
                                   const std::string& words) {
     try {
-      trainer.step(views, host, nullptr);
+      udi_step_stats stats{};
+      trainer.step(views, host, &stats);
       FAIL() << "expected an error about " << words;
     } catch (const Error& error) {
       EXPECT_EQ(error.status, status) << error.message;
