@@ -150,7 +150,9 @@ Unread Trainer::settle(const std::vector<at::Tensor*>& more) {
     if (bad.empty() && std::isfinite(value_of(step.norms, 1)) && &step != &unread.back()) continue;
     const int64_t later = unread.back().step - step.step;
     steps_ = step.step;  // the steps since then have changed nothing
-    const std::string since = later > 0 ? text(", nor in ", later, later == 1 ? " step" : " steps", " after it") : "";
+    const std::string since =
+        later > 0 ? text(". What was done after it (", later, later == 1 ? " step" : " steps", ") moved nothing either")
+                  : "";
     check(!bad.empty(), UDI_E_NONFINITE, "step ", steps_, kGradientNotFinite, since);
     fail(UDI_E_NONFINITE, "step ", steps_, ": ", bad, "; nothing moved", since);
   }
