@@ -1,7 +1,10 @@
-// Softmax attention over given queries, keys and values, forward and backward.
+// Softmax attention over given queries, keys and values, forward and backward: of images of one size as [B, heads, rows,
+// d] (attention.cpp), and of images of several sizes as rows of one matrix (attention_packed.cpp).
 #pragma once
 
 #include "model/aten.h"
+#include "model/buffer.h"
+#include "model/segments.h"
 
 namespace udi {
 
@@ -20,5 +23,32 @@ void attention_forward(const Heads& in, const at::Tensor& probabilities, const a
 // d_in gets the gradients (written, not added to), each shaped, and possibly strided, like the input it belongs to.
 // The memory of the probabilities is used up.
 void attention_backward(const Heads& in, const at::Tensor& probabilities, const at::Tensor& d_out, const Heads& d_in);
+
+// Rows of a Packing, [rows, heads * d], with stride 1 of columns and any of rows: column ranges of projections work
+// without a copy. Of the query those that ask alone.
+struct HeadRows {
+  at::Tensor query, key, value;
+  int64_t heads;
+};
+
+// What a forward pass leaves behind: for the backward pass either probabilities or logarithms of their sums.
+enum class AttentionKeeps { kNothing, kForBackward, kProbabilities };
+
+// A pass's result and what it keeps. The memory is used again by the next pass.
+struct AttentionMemory {
+  Buffer out;            // [asking rows, heads * d]
+  Buffer probabilities;  // of each segment, one behind the other, [images, heads, asking, tokens]
+  at::Tensor flash_out, log_sum_exp, random_state, unused;  // LibTorch's flash attention's own; undefined: another way
+
+  // Of one segment, after a forward pass that kept them.
+  at::Tensor probabilities_of(const Packing& packing, size_t segment, int64_t heads) const;
+};
+
+// Returns [asking rows, heads * d], contiguous, in `memory`.
+at::Tensor attention_forward(const Packing& packing, const HeadRows& in, AttentionKeeps keeps, AttentionMemory& memory);
+
+// After a forward pass that kept what is needed. d_in gets the gradients (written, not added to). Uses up what was kept.
+void attention_backward(const Packing& packing, const HeadRows& in, AttentionMemory& memory, const at::Tensor& d_out,
+                        const HeadRows& d_in);
 
 }  // namespace udi
