@@ -68,6 +68,12 @@ __device__ inline Number warp_sum(Number x) {
   return x;
 }
 
+__device__ inline float warp_most(float x) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(kAll, x, offset));
+  return x;
+}
+
 // ---- On the host ---------------------------------------------------------------------------------------------------
 
 constexpr udi_cuda_status kDone = {0, "done"};

@@ -35,6 +35,8 @@ struct WeightNormArgs;
 struct WeightNormBackwardArgs;
 struct SrsGatherArgs;
 struct SrsScatterArgs;
+struct AttentionArgs;
+struct AttentionBackwardArgs;
 
 struct Kernels {
   int32_t version;  // kVersion of the header that the library was built with; another one must not be used
@@ -50,9 +52,11 @@ struct Kernels {
   udi_cuda_status (*weight_norm_backward)(const WeightNormBackwardArgs&, Stream);
   udi_cuda_status (*srs_gather)(const SrsGatherArgs&, Stream);
   udi_cuda_status (*srs_scatter)(const SrsScatterArgs&, Stream);
+  udi_cuda_status (*attention)(const AttentionArgs&, Stream);
+  udi_cuda_status (*attention_backward)(const AttentionBackwardArgs&, Stream);
 };
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 
 }  // namespace udi::cuda
 

@@ -1,3 +1,4 @@
+#include "attention.h"
 #include "gelu.h"
 #include "norm.h"
 #include "patches.h"
@@ -22,6 +23,8 @@ extern "C" __attribute__((visibility("default"))) const udi::cuda::Kernels* udi_
       launch_weight_norm_backward,
       launch_srs_gather,
       launch_srs_scatter,
+      launch_attention,
+      launch_attention_backward,
   };
   return &kernels;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -86,9 +87,19 @@ class Barrier {
 #endif
 
 // What the lanes of a warp exchange; two sets in turn, so that one barrier an exchange is enough.
+struct alignas(16) Slot {
+  unsigned char bytes[48];
+};
 struct Warp {
   Barrier barrier{32};
-  uint64_t slots[2][32];
+  Slot slots[2][32];
+};
+
+// A copy that goes on beside the thread (emulate_mma.h).
+struct Copy {
+  void* to;
+  const void* from;
+  int bytes;
 };
 
 struct Thread {
@@ -96,22 +107,30 @@ struct Thread {
   Warp* warp;
   Barrier* all;
   unsigned turn = 0;
+  std::vector<Copy> copies = {};
+
+  void finish_copies() {
+    for (const Copy& copy : copies) {
+      std::memset(copy.to, 0, 16);
+      std::memcpy(copy.to, copy.from, size_t(copy.bytes));
+    }
+    copies.clear();
+  }
 };
 inline thread_local Thread* self;
 
 // What every lane of the warp brought.
 template <class T>
-const uint64_t* exchange(T mine) {
-  uint64_t* const slots = self->warp->slots[self->turn++ % 2];
-  uint64_t bits = 0;
-  std::memcpy(&bits, &mine, sizeof mine);
-  slots[self->thread.x % 32] = bits;
+const Slot* exchange(T mine) {
+  static_assert(sizeof(T) <= sizeof(Slot));
+  Slot* const slots = self->warp->slots[self->turn++ % 2];
+  std::memcpy(&slots[self->thread.x % 32], &mine, sizeof mine);
   self->warp->barrier.wait();
   return slots;
 }
 
 template <class T>
-T of_lane(const uint64_t* slots, unsigned lane) {
+T of_lane(const Slot* slots, unsigned lane) {
   T value;
   std::memcpy(&value, &slots[lane % 32], sizeof value);
   return value;
@@ -133,65 +152,74 @@ void run_all(std::vector<Thread>& crew, const Body& body) {
 
 #else
 
-struct Coroutines {
+// A context begins a coroutine on a stack of its own; from then on jumps lead from one to the next, which, other than
+// contexts, ask nothing of the kernel.
+struct Coroutine {
   static constexpr size_t kStack = 1 << 16;
+  std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStack);
+  ucontext_t begin;
+  jmp_buf at;
+  bool begun, done;
+};
+
+struct Coroutines {
   std::vector<Thread>* crew;
-  std::vector<ucontext_t> contexts;
-  std::vector<std::unique_ptr<char[]>> stacks;
-  std::vector<bool> done;
+  std::vector<Coroutine> all;
   std::function<void()> body;
   size_t running = 0, left = 0;
-  ucontext_t back;
+  jmp_buf back;
 
   size_t next() const {
     size_t at = running;
-    do at = (at + 1) % done.size();
-    while (done[at] && at != running);
+    do at = (at + 1) % crew->size();
+    while (all[at].done && at != running);
     return at;
   }
-  void become(size_t at) {
-    running = at;
-    self = &(*crew)[at];
+  [[noreturn]] void become(size_t index) {
+    running = index;
+    self = &(*crew)[index];
+    Coroutine& to = all[index];
+    if (to.begun) _longjmp(to.at, 1);
+    to.begun = true;
+    setcontext(&to.begin);
+    std::abort();
   }
 };
 inline Coroutines coroutines;
 
 inline void yield() {
-  const size_t from = coroutines.running, to = coroutines.next();
-  if (to == from) {
+  const size_t to = coroutines.next();
+  if (to == coroutines.running) {
     std::fprintf(stderr, "emulated: not all threads of a block come to a barrier\n");
     std::abort();
   }
-  coroutines.become(to);
-  swapcontext(&coroutines.contexts[from], &coroutines.contexts[to]);
+  if (_setjmp(coroutines.all[coroutines.running].at) == 0) coroutines.become(to);
 }
 
 inline void coroutine() {
   coroutines.body();
-  coroutines.done[coroutines.running] = true;
-  if (--coroutines.left == 0) setcontext(&coroutines.back);
+  coroutines.all[coroutines.running].done = true;
+  if (--coroutines.left == 0) _longjmp(coroutines.back, 1);
   coroutines.become(coroutines.next());
-  setcontext(&coroutines.contexts[coroutines.running]);
 }
 
 template <class Body>
 void run_all(std::vector<Thread>& crew, const Body& body) {
   Coroutines& all = coroutines;
   all.crew = &crew;
-  all.contexts.resize(crew.size());
-  while (all.stacks.size() < crew.size()) all.stacks.push_back(std::make_unique<char[]>(Coroutines::kStack));
-  all.done.assign(crew.size(), false);
+  if (all.all.size() < crew.size()) all.all.resize(crew.size());
   all.body = body;
   all.left = crew.size();
   for (size_t i = 0; i < crew.size(); ++i) {
-    getcontext(&all.contexts[i]);
-    all.contexts[i].uc_stack.ss_sp = all.stacks[i].get();
-    all.contexts[i].uc_stack.ss_size = Coroutines::kStack;
-    all.contexts[i].uc_link = nullptr;
-    makecontext(&all.contexts[i], coroutine, 0);
+    Coroutine& one = all.all[i];
+    one.begun = one.done = false;
+    getcontext(&one.begin);
+    one.begin.uc_stack.ss_sp = one.stack.get();
+    one.begin.uc_stack.ss_size = Coroutine::kStack;
+    one.begin.uc_link = nullptr;
+    makecontext(&one.begin, coroutine, 0);
   }
-  all.become(0);
-  swapcontext(&all.back, &all.contexts[0]);
+  if (_setjmp(all.back) == 0) all.become(0);
 }
 
 #endif
@@ -214,12 +242,13 @@ T __shfl_sync(unsigned, T value, int lane) {
   return udi::cuda::emulate::of_lane<T>(udi::cuda::emulate::exchange(value), unsigned(lane));
 }
 inline unsigned __ballot_sync(unsigned, bool mine) {
-  const uint64_t* const slots = udi::cuda::emulate::exchange(uint32_t(mine));
+  const udi::cuda::emulate::Slot* const slots = udi::cuda::emulate::exchange(uint32_t(mine));
   unsigned all = 0;
-  for (unsigned lane = 0; lane < 32; ++lane) all |= unsigned(slots[lane] != 0) << lane;
+  for (unsigned lane = 0; lane < 32; ++lane) all |= udi::cuda::emulate::of_lane<uint32_t>(slots, lane) << lane;
   return all;
 }
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int atomicOr(int* at, int bits) { return __atomic_fetch_or(at, bits, __ATOMIC_RELAXED); }
 using std::isfinite;
 using std::isnan;
@@ -239,13 +268,14 @@ udi_cuda_status launch(void (*kernel)(Parameters...), dim3 blocks, int threads, 
   std::vector<emulate::Thread> crew;
   for (int thread = 0; thread < threads; ++thread)
     crew.push_back(
-        {dim3(unsigned(thread)), {}, blocks, dim3(unsigned(threads)), warps[size_t(thread / 32)].get(), &all, 0});
+        {dim3(unsigned(thread)), {}, blocks, dim3(unsigned(threads)), warps[size_t(thread / 32)].get(), &all, 0, {}});
   emulate::run_all(crew, [&] {
     dim3& block = emulate::self->block;
     for (block.z = 0; block.z < blocks.z; ++block.z)
       for (block.y = 0; block.y < blocks.y; ++block.y)
         for (block.x = 0; block.x < blocks.x; ++block.x) {
           kernel(arguments...);
+          if (!emulate::self->copies.empty()) std::abort();  // nobody waited for a copy
           all.wait();
         }
   });

@@ -39,4 +39,14 @@ CUDA_TEST(work_of_srs) {
   EXPECT(bench::srs_scatter(1, 9, 3, 1, 8, 2).bytes == 3 * 16 + 2 * 3 * 16 + 3 * 12);
 }
 
+CUDA_TEST(work_of_attention) {
+  // crops of 2 queries and 3 keys, and of 1 and 1: 7 pairs; heads of 8 in 2 bytes; four matrices, a sum a query and
+  // head
+  EXPECT(bench::attention(3, 4, 7, 2, 8, 2).bytes == (3 + 4 + 4 + 3) * 2 * 8 * 2 + 3 * 2 * 4);
+  EXPECT(bench::attention(3, 4, 7, 2, 8, 2).operations == 7 * 2 * (2 * 8 + 2 * 8 + 4));
+  // query, out, d_out, d_query of queries; key, value and their gradients of keys; a sum read, one written and read
+  EXPECT(bench::attention_backward(3, 4, 7, 2, 8, 2).bytes == (4 * 3 + 4 * 4) * 2 * 8 * 2 + 3 * 2 * 4 * 3);
+  EXPECT(bench::attention_backward(3, 4, 7, 2, 8, 2).operations == 7 * 2 * (5 * 2 * 8 + 5));
+}
+
 }  // namespace udi::cuda::test

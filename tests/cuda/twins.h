@@ -118,6 +118,82 @@ inline void srs_scatter(const Maps& m, const Numbers& d_out, const std::vector<i
       d_x[token * size_t(m.dim) + i] += weight[entry] * d_out[entry / size_t(m.taps) * size_t(m.dim) + i];
 }
 
+// ---- Attention: crops of rows that lie one behind the other, heads side by side in a row ---------------------------
+
+struct AttentionShape {
+  std::vector<int32_t> query_begin, key_begin;  // [crops + 1]
+  int64_t heads, dim, query_stride, key_stride;
+};
+
+// body(query, keys of the crop [first, end), head) for every query of every crop and head.
+template <class Body>
+void each_query(const AttentionShape& s, const Body& body) {
+  for (size_t crop = 0; crop + 1 < s.query_begin.size(); ++crop)
+    for (int64_t head = 0; head < s.heads; ++head)
+      for (int64_t query = s.query_begin[crop]; query < s.query_begin[crop + 1]; ++query)
+        body(query, int64_t(s.key_begin[crop]), int64_t(s.key_begin[crop + 1]), head);
+}
+
+inline double dot(const double* a, const double* b, int64_t size) {
+  double sum = 0;
+  for (int64_t i = 0; i < size; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// p: of one query; log_sum: base 2.
+inline Numbers attention_row(const AttentionShape& s, const double* q, const double* k, int64_t first, int64_t end,
+                             double& log_sum) {
+  Numbers p;
+  double most = -INFINITY, total = 0;
+  for (int64_t key = first; key < end; ++key) {
+    p.push_back(dot(q, k + key * s.key_stride, s.dim) / std::sqrt(double(s.dim)));
+    most = std::fmax(most, p.back());
+  }
+  for (const double x : p) total += std::exp(x - most);
+  for (double& x : p) x = std::exp(x - most) / total;
+  log_sum = (most + std::log(total)) / std::log(2.0);
+  return p;
+}
+
+// out: [queries, heads dim], log_sum: [heads, queries].
+inline void attention(const AttentionShape& s, const double* q, const double* k, const double* v, Numbers& out,
+                      Numbers& log_sum) {
+  const int64_t queries = s.query_begin.back(), width = s.heads * s.dim;
+  each_query(s, [&](int64_t query, int64_t first, int64_t end, int64_t head) {
+    const int64_t at = head * s.dim;
+    const Numbers p =
+        attention_row(s, q + query * s.query_stride + at, k + at, first, end, log_sum[size_t(head * queries + query)]);
+    for (int64_t i = 0; i < s.dim; ++i) {
+      double& sum = out[size_t(query * width + at + i)];
+      sum = 0;
+      for (int64_t key = first; key < end; ++key) sum += p[size_t(key - first)] * v[key * s.key_stride + at + i];
+    }
+  });
+}
+
+// d_q, d_k, d_v: strided like q, k and v; added to.
+inline void attention_backward(const AttentionShape& s, const double* q, const double* k, const double* v,
+                               const double* d_out, double* d_q, double* d_k, double* d_v) {
+  const double scale = 1 / std::sqrt(double(s.dim));
+  each_query(s, [&](int64_t query, int64_t first, int64_t end, int64_t head) {
+    const int64_t at = head * s.dim, q_at = query * s.query_stride + at;
+    const double* const d = d_out + query * s.heads * s.dim + at;
+    double log_sum = 0, delta = 0;
+    const Numbers p = attention_row(s, q + q_at, k + at, first, end, log_sum);
+    for (int64_t key = first; key < end; ++key)
+      delta += p[size_t(key - first)] * dot(d, v + key * s.key_stride + at, s.dim);
+    for (int64_t key = first; key < end; ++key) {
+      const int64_t k_at = key * s.key_stride + at;
+      const double share = p[size_t(key - first)], slope = share * (dot(d, v + k_at, s.dim) - delta) * scale;
+      for (int64_t i = 0; i < s.dim; ++i) {
+        d_q[q_at + i] += slope * k[k_at + i];
+        d_k[k_at + i] += slope * q[q_at + i];
+        d_v[k_at + i] += share * d[i];
+      }
+    }
+  });
+}
+
 // ---- Prototypes --------------------------------------------------------------------------------------------------
 
 // softmax((logits - center) / temp) of one row.
