@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <random>
 
+#include "attention.h"
 #include "gelu.h"
-#include "half.h"
+#include "inputs.h"
 #include "norm.h"
 #include "patches.h"
 #include "prototypes.h"
@@ -28,56 +27,11 @@ void check(cudaError_t error, const char* what) {
 
 namespace {
 
-// ---- Memory ----------------------------------------------------------------------------------------
-
-char* bytes(int64_t size) {
-  void* at = nullptr;
-  check(cudaMalloc(&at, size_t(size)), "cudaMalloc");
-  return static_cast<char*>(at);
-}
-
-// Random numbers around 0; a million of them again and again.
-void* numbers(int64_t count, Type type, double scale = 1) {
-  std::mt19937 engine(7);
-  std::normal_distribution<float> normal(0, float(scale));
-  const int64_t period = std::min<int64_t>(count, 1 << 20);
-  const int64_t each = type == Type::kFloat ? 4 : type == Type::kByte ? 1 : 2;
-  std::vector<char> host(size_t(period * each));
-  for (int64_t i = 0; i < period; ++i) {
-    const float x = normal(engine);
-    const uint32_t bits = type == Type::kFloat  ? bits_of(x)
-                          : type == Type::kHalf ? float_to_half(x)
-                          : type == Type::kByte ? engine() & 255
-                                                : float_to_bfloat16(x);
-    std::memcpy(&host[size_t(i * each)], &bits, size_t(each));
-  }
-  char* const at = bytes(count * each);
-  for (int64_t i = 0; i < count; i += period)
-    check(cudaMemcpy(at + i * each, host.data(), size_t(std::min(period, count - i) * each), cudaMemcpyHostToDevice),
-          "copy to the GPU");
-  return at;
-}
-
-float* floats(int64_t count, double scale = 1) { return static_cast<float*>(numbers(count, Type::kFloat, scale)); }
-
-template <class T>
-T* items(const std::vector<T>& host) {
-  char* const at = bytes(int64_t(host.size() * sizeof(T)));
-  check(cudaMemcpy(at, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice), "copy to the GPU");
-  return reinterpret_cast<T*>(at);
-}
-
 // ---- What is timed ----------------------------------------------------------------------------------------
 
 constexpr int64_t kDim = 384, kHidden = 1536, kPrototypes = 65536, kLocals = 10, kWeights = 44'700'000;
 
 const Kernels& kernels() { return *udi_cuda_kernels(); }
-
-std::string shape_text(std::initializer_list<int64_t> extents) {
-  std::string out;
-  for (const int64_t extent : extents) out += (out.empty() ? "" : " x ") + std::to_string(extent);
-  return out;
-}
 
 void add_norm(std::vector<Timed>& all, int64_t rows) {
   const auto forward = [&](bool branch) {
@@ -274,6 +228,48 @@ void add_srs(std::vector<Timed>& all, int64_t images) {
                  [scatter](cudaStream_t s) { return kernels().srs_scatter(scatter, s); }});
 }
 
+// Crops of several lengths in one call; asking: queries of each crop, 0: all its rows, with one matrix for all three.
+void add_attention(std::vector<Timed>& all, const std::vector<int32_t>& lengths, int32_t asking) {
+  std::vector<int32_t> query_begin = {0}, key_begin = {0};
+  int64_t pairs = 0;
+  for (const int32_t length : lengths) {
+    const int32_t queries = asking ? asking : length;
+    query_begin.push_back(query_begin.back() + queries);
+    key_begin.push_back(key_begin.back() + length);
+    pairs += int64_t(queries) * length;
+  }
+  const int64_t queries = query_begin.back(), keys = key_begin.back(), heads = kDim / 64, parts = asking ? 2 : 3;
+  const auto matrix = [&](int64_t rows, int64_t columns) {
+    return static_cast<char*>(numbers(rows * columns, Type::kBFloat16));
+  };
+  char *const key = matrix(keys, parts * kDim), *const d_key = matrix(keys, parts * kDim);
+  const int64_t part = kDim * 2, first = asking ? 0 : part;  // bytes of a part's row; where keys begin
+  AttentionArgs args{};
+  args.queries = queries;
+  args.keys = keys;
+  args.crops = int32_t(lengths.size());
+  args.heads = int32_t(heads);
+  args.dim = 64;
+  args.type = Type::kBFloat16;
+  args.query_begin = items(query_begin);
+  args.key_begin = items(key_begin);
+  args.query = asking ? matrix(queries, kDim) : key;
+  args.key = key + first;
+  args.value = key + first + part;
+  args.query_stride = asking ? kDim : parts * kDim;
+  args.key_stride = parts * kDim;
+  args.out = matrix(queries, kDim);
+  args.log_sum = floats(heads * queries);
+  all.push_back({"attention", shape_text({queries, keys, heads, 64}), attention(queries, keys, pairs, heads, 64, 2),
+                 [args](cudaStream_t s) { return kernels().attention(args, s); }});
+  const AttentionBackwardArgs backward{
+      args,          matrix(queries, kDim), asking ? matrix(queries, kDim) : d_key,
+      d_key + first, d_key + first + part,  floats(attention_workspace(heads, queries))};
+  all.push_back({"attention backward", shape_text({queries, keys, heads, 64}),
+                 attention_backward(queries, keys, pairs, heads, 64, 2),
+                 [backward](cudaStream_t s) { return kernels().attention_backward(backward, s); }});
+}
+
 void add_copy(std::vector<Timed>& all) {
   const int64_t size = int64_t(1) << 30;
   char *const from = bytes(size), *const to = bytes(size);
@@ -300,6 +296,13 @@ std::vector<Timed> all_cases(int64_t batch) {
   add_update(all);
   add_weight_norm(all);
   add_srs(all, batch * 2);
+  const size_t globals = size_t(batch * 2), locals = size_t(batch * kLocals);
+  std::vector<int32_t> crops(globals, 198);
+  add_attention(all, crops, 0);
+  add_attention(all, std::vector<int32_t>(locals, 38), 0);
+  add_attention(all, std::vector<int32_t>(locals, 38), 2);
+  crops.insert(crops.end(), locals, 38);
+  add_attention(all, crops, 0);
   return all;
 }
 

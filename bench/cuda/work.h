@@ -66,4 +66,16 @@ constexpr Work srs_scatter(int64_t images, int64_t tokens, int64_t queries, int6
           images * queries * taps * dim * 2};
 }
 
+// pairs: of a query and a key of one crop, over all crops. Two products forward, five on the way back, whatever a
+// kernel makes twice; softmax: scale, largest, exponential, sum, and likewise.
+constexpr Work attention(int64_t queries, int64_t keys, int64_t pairs, int64_t heads, int64_t dim, int64_t t) {
+  return {heads * ((2 * queries + 2 * keys) * dim * t + queries * 4), heads * pairs * (4 * dim + 4)};
+}
+
+// Reads query, key, value, out, its gradient and log_sum; writes three gradients, and a sum a query that it reads
+// again.
+constexpr Work attention_backward(int64_t queries, int64_t keys, int64_t pairs, int64_t heads, int64_t dim, int64_t t) {
+  return {heads * ((4 * queries + 4 * keys) * dim * t + queries * 12), heads * pairs * (10 * dim + 5)};
+}
+
 }  // namespace udi::cuda::bench
