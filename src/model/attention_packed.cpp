@@ -1,6 +1,7 @@
+#include <ATen/core/dispatch/Dispatcher.h>
+
 #include <cmath>
 
-#include "base/error.h"
 #include "model/attention.h"
 
 namespace udi {
@@ -27,11 +28,17 @@ enum class Way {
   kFlash,     // LibTorch's flash attention over sequences of several lengths: nothing of size Q T in memory
 };
 
+// LibTorch has it for CUDA. Asking the dispatcher lets a test have it for the CPU.
+bool flash_runs_on(const at::Tensor& tensor) {
+  static const auto forward = c10::Dispatcher::singleton().findSchemaOrThrow("aten::_flash_attention_forward", "");
+  return forward.hasKernelForDispatchKey(tensor.is_cuda() ? c10::DispatchKey::CUDA : c10::DispatchKey::CPU);
+}
+
 Way way_of(const HeadRows& in, AttentionKeeps keeps) {
   const at::ScalarType type = in.query.scalar_type();
   const int64_t width = in.query.size(1) / in.heads;
-  const bool flash = in.query.is_cuda() && (type == at::kHalf || type == at::kBFloat16) && width % 8 == 0 &&
-                     width <= 256 && keeps != AttentionKeeps::kProbabilities;
+  const bool flash = (type == at::kHalf || type == at::kBFloat16) && width % 8 == 0 && width <= 256 &&
+                     keeps != AttentionKeeps::kProbabilities && flash_runs_on(in.query);
   return flash ? Way::kFlash : Way::kSegments;
 }
 
