@@ -51,4 +51,29 @@ void evaluation_transform(Resizer& resizer, const Image& image, int resize_size,
   frame(kept, out);
 }
 
+Sides whole_sides(const Image& image, int resize_size, int multiple, int64_t max_pixels) {
+  check(resize_size > 0, UDI_E_INVALID, "resize_size is ", resize_size, ": it must be at least 1");
+  check(multiple > 0 && int64_t(multiple) * multiple <= max_pixels, UDI_E_INVALID, "an image of at most ", max_pixels,
+        " pixels has no room for a patch of ", multiple, " x ", multiple);
+  check(image.height > 0 && image.width > 0, UDI_E_SHAPE, "an image without pixels cannot be resized");
+  const int shorter = std::min(image.height, image.width), longer = std::max(image.height, image.width);
+  double shorter_side = resize_size, longer_side = std::floor(double(int64_t(resize_size) * longer) / shorter);
+  const double shrink = std::sqrt(double(max_pixels) / (shorter_side * longer_side));
+  if (shrink < 1) {
+    shorter_side *= shrink;
+    longer_side *= shrink;
+  }
+  const auto rounded = [&](double side) {
+    return std::max<int64_t>(1, int64_t(side) / multiple) * multiple;
+  };
+  const int64_t least = rounded(shorter_side);
+  const int64_t most = std::min(rounded(longer_side), max_pixels / least / multiple * multiple);
+  return image.height <= image.width ? Sides{int(least), int(most)} : Sides{int(most), int(least)};
+}
+
+void whole_transform(Resizer& resizer, const Image& image, const Planes& out) {
+  resizer.set_image(image);
+  resizer.resize_window(out.height, out.width, {0, 0, out.height, out.width}, out);
+}
+
 }  // namespace udi

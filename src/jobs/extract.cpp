@@ -25,12 +25,24 @@ std::string one_line(const std::string& name) {
   return line;
 }
 
+void check_whole(int64_t pixels, const udi_model_config& model, const udi_extract_config& options) {
+  if (pixels == 0) return;
+  check(options.token != UDI_TOKEN_PATCHES, UDI_E_INVALID,
+        "whole_pixels: whole images have different numbers of patches, which are no rows of one width; take another "
+        "token than patches, or leave whole_pixels out");
+  const int64_t patch = model.patch_size;
+  check(pixels >= patch * patch, UDI_E_INVALID, "whole_pixels is ", pixels, ": a patch of the model has ",
+        patch * patch, " pixels already");
+}
+
 Json extract(const JobHost& host, JobConfig& config) {
   const std::string out = config.string("out"), token = config.string("token");
   check_row_path(out);
   const Model model = open_configured_model(host, config);
   udi_extract_config options = extract_settings(config, model.config);
   options.normalize = config.flag("normalize");
+  const int64_t whole_pixels = config.given("whole_pixels") ? config.integer("whole_pixels") : 0;
+  check_whole(whole_pixels, model.config, options);
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
   check_same_images(host, source, config.string("data"));
   host.host.log(UDI_LOG_INFO, source.size(), " images in ", config.string("data"));
@@ -45,7 +57,8 @@ Json extract(const JobHost& host, JobConfig& config) {
                                               [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
                                                 writer->append(rows.const_data_ptr<float>(), rows.size(0));
                                                 for (const int64_t i : index) names += one_line(source.name(i)) + '\n';
-                                              });
+                                              },
+                                              TakenBy::kFirst, whole_pixels);
   agree_on(host.group.get(), [&] {
     if (!host.first()) return;
     write_text(paths_file(out), names);

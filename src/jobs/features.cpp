@@ -1,36 +1,58 @@
 #include "jobs/features.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
 #include "base/safetensors.h"
 #include "jobs/settings.h"
+#include "model/extract.h"
 
 namespace udi {
+
+namespace {
+
+// Of an image of the model's own size.
+int64_t usual_patches(const udi_model_config& model) {
+  const int64_t grid = model.image_size / model.patch_size;
+  return grid * grid;
+}
+
+}  // namespace
 
 std::vector<int64_t> row_shape(const udi_model_config& model, const udi_extract_config& options) {
   const int64_t width = int64_t(model.embed_dim) * options.num_blocks * (options.token == UDI_TOKEN_BOTH ? 2 : 1);
   if (options.token != UDI_TOKEN_PATCHES) return {width};
-  const int64_t grid = model.image_size / model.patch_size;
-  return {grid * grid, width};
+  return {usual_patches(model), width};
 }
 
 namespace {
 
 FeatureCount extract_alone(const JobHost& host, const Model& model, const ImageSource& source, const JobConfig& config,
-                           const udi_extract_config& options, const char* stage, const TakeRows& take) {
-  PreparedImages images(host, source, model.config, config, options.batch_size);
+                           const udi_extract_config& options, const char* stage, const TakeRows& take,
+                           int64_t whole_pixels) {
+  PreparedImages images(host, source, model.config, config, options.batch_size, whole_pixels);
+  Extraction extraction(model, options, &host.host, usual_patches(model.config));
   PreparedImages::Batch batch;
+  std::deque<std::pair<std::vector<int64_t>, int64_t>> pushed;  // index of each batch, and images that are behind it
   FeatureCount count;
   Pace pace(host, stage, source.size());
   int64_t done = 0;
+  const auto take_oldest = [&] {
+    const auto [index, behind] = std::move(pushed.front());
+    pushed.pop_front();
+    take(extraction.pop(), index);
+    count.images += int64_t(index.size());
+    pace.advance(behind - done, int64_t(index.size()));
+    done = behind;
+  };
   while (images.next(&batch)) {
-    take(model.extract(batch.images, UDI_NCHW, options, &host.host), batch.index);
-    count.images += int64_t(batch.index.size());
-    pace.advance(images.done() - done, int64_t(batch.index.size()));
-    done = images.done();
+    extraction.push(batch.images);
+    pushed.emplace_back(batch.index, images.done());
+    if (extraction.full()) take_oldest();
   }
+  while (!extraction.empty()) take_oldest();
   count.bad = images.bad();
   count.seconds = pace.total_seconds();
   return count;
@@ -39,9 +61,10 @@ FeatureCount extract_alone(const JobHost& host, const Model& model, const ImageS
 // A round: a batch on each rank. Which is whose follows from the set alone, so a batch is what it is in one process.
 FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const ImageSource& source,
                                 const JobConfig& config, const udi_extract_config& options, const char* stage,
-                                const TakeRows& take, TakenBy taken_by) {
+                                const TakeRows& take, TakenBy taken_by, int64_t whole_pixels) {
   Group& group = *host.group;
-  PreparedImages images(host, source, model.config, config, options.batch_size);
+  PreparedImages images(host, source, model.config, config, options.batch_size, whole_pixels);
+  Extraction extraction(model, options, &host.host, usual_patches(model.config));
   PreparedImages::Batch batch;
   FeatureCount count;
   Pace pace(host, stage, source.size());
@@ -52,7 +75,10 @@ FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const I
     const auto ranks = group.agree([&](Group::Words& mine) {
       batch.index.clear();
       images.next_or_empty(&batch);
-      if (!batch.index.empty()) rows = model.extract(batch.images, UDI_NCHW, options, &host.host);
+      if (!batch.index.empty()) {
+        extraction.push(batch.images);
+        rows = extraction.pop();
+      }
       mine[0] = int64_t(batch.index.size());
       mine[1] = images.bad();
     });
@@ -96,10 +122,10 @@ FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const I
 
 FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
                               const JobConfig& config, const udi_extract_config& options, const char* stage,
-                              const TakeRows& take, TakenBy taken_by) {
-  const FeatureCount count = host.group
-                                 ? extract_over_ranks(host, model, source, config, options, stage, take, taken_by)
-                                 : extract_alone(host, model, source, config, options, stage, take);
+                              const TakeRows& take, TakenBy taken_by, int64_t whole_pixels) {
+  const FeatureCount count =
+      host.group ? extract_over_ranks(host, model, source, config, options, stage, take, taken_by, whole_pixels)
+                 : extract_alone(host, model, source, config, options, stage, take, whole_pixels);
   check(count.images > 0, UDI_E_FORMAT, "none of the ", source.size(), " images can be read");
   return count;
 }

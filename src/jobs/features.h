@@ -22,12 +22,12 @@ struct FeatureCount {
 
 // take(rows, index): float32 on the CPU, a row for each source index, batch after batch. stage: of the progress. With a
 // group in `host` the ranks take turns at the batches, which are those of one process, and take() gets all of them in
-// order, on rank 0 or on every rank.
+// order, on rank 0 or on every rank. whole_pixels: as PreparedImages'.
 enum class TakenBy { kFirst, kAll };
 using TakeRows = std::function<void(const at::Tensor& rows, const std::vector<int64_t>& index)>;
 FeatureCount extract_features(const JobHost& host, const Model& model, const ImageSource& source,
                               const JobConfig& config, const udi_extract_config& options, const char* stage,
-                              const TakeRows& take, TakenBy taken_by = TakenBy::kFirst);
+                              const TakeRows& take, TakenBy taken_by = TakenBy::kFirst, int64_t whole_pixels = 0);
 
 // Images and the class name of each.
 struct LabelledSet {

@@ -37,12 +37,19 @@ class PreparedImages::Task : public WorkerPool::Task {
                                        parent_.model_.channels, parent_.model_.exif_turn != 0);
       check(image.channels == parent_.model_.channels, UDI_E_SHAPE, image.channels, " channels, the model has ",
             parent_.model_.channels);
-      const int64_t side = parent_.model_.image_size;
-      const auto kind = image.dtype == UDI_U8 ? at::kByte : at::kFloat;
+      const udi_model_config& model = parent_.model_;
+      const bool whole = parent_.whole_pixels_ > 0;
+      const Sides sides =
+          whole ? whole_sides(image, model.resize_size, int(model.patch_size), parent_.whole_pixels_)
+                : Sides{int(model.image_size), int(model.image_size)};
       at::Tensor& out = pixels[size_t(item)];
-      out = at::empty({image.channels, side, side}, kind);
-      evaluation_transform(scratch.resizer, image, parent_.model_.resize_size,
-                           {out.mutable_data_ptr(), image.channels, int(side), int(side), image.dtype});
+      out = at::empty({image.channels, sides.height, sides.width}, image.dtype == UDI_U8 ? at::kByte : at::kFloat);
+      const Planes planes = {out.mutable_data_ptr(), image.channels, sides.height, sides.width, image.dtype};
+      if (whole) {
+        whole_transform(scratch.resizer, image, planes);
+      } else {
+        evaluation_transform(scratch.resizer, image, model.resize_size, planes);
+      }
     } catch (const Error& error) {
       if (!is_bad_file(error)) throw;
       pixels[size_t(item)] = at::Tensor();
@@ -59,13 +66,14 @@ class PreparedImages::Task : public WorkerPool::Task {
 };
 
 PreparedImages::PreparedImages(const JobHost& host, const ImageSource& source, const udi_model_config& model,
-                               const JobConfig& config, int64_t batch_size)
+                               const JobConfig& config, int64_t batch_size, int64_t whole_pixels)
     : host_(host),
       source_(source),
       model_(model),
       limits_(decode_settings(config)),
       batch_size_(batch_size),
       stride_(batch_size * (host.group ? host.group->world() : 1)),
+      whole_pixels_(whole_pixels),
       bad_(host.host, source.size(), config.number("max_bad")),
       pool_(
           std::make_unique<WorkerPool>(config.integer("workers") ? int(config.integer("workers")) : host.num_threads)) {
@@ -130,7 +138,11 @@ void PreparedImages::take(Task& task, Batch* batch) {
       row = (row - mean) / std;
     }
   }
-  batch->images = at::stack(rows);
+  batch->images.clear();
+  for (size_t first = 0, end; first < rows.size(); first = end) {
+    for (end = first + 1; end < rows.size() && rows[end].sizes() == rows[first].sizes();) ++end;
+    batch->images.push_back(at::stack(at::TensorList(rows).slice(first, end - first)));
+  }
 }
 
 std::vector<std::string> label_names(const ImageSource& source, const std::string& path) {

@@ -37,13 +37,16 @@ bool is_bad_file(const Error& error);
 class PreparedImages {
  public:
   struct Batch {
-    at::Tensor images;           // [n, C, S, S]: uint8, or float32 that is normalised
+    // [n, C, H, W] each: uint8, or float32 that is normalised, in all of a batch the same. One, [n, C, S, S], unless
+    // images are kept whole; then one for every run of images of one size.
+    std::vector<at::Tensor> images;
     std::vector<int64_t> index;  // of the source, ascending; unreadable images are left out
   };
 
-  // source, model and host outlive this. The limits are those of `config` (set "limits").
+  // source, model and host outlive this. The limits are those of `config` (set "limits"). whole_pixels: 0 for the centre
+  // crop; else images are kept whole, at most of so many pixels (whole_sides).
   PreparedImages(const JobHost& host, const ImageSource& source, const udi_model_config& model, const JobConfig& config,
-                 int64_t batch_size);
+                 int64_t batch_size, int64_t whole_pixels = 0);
   ~PreparedImages();
 
   // The next batch that holds an image; false at the end. UDI_E_FORMAT: too many bad images; UDI_E_CANCELLED. With a
@@ -68,6 +71,7 @@ class PreparedImages {
   const udi_model_config& model_;
   const DecodeLimits limits_;
   const int64_t batch_size_, stride_;  // stride: images from one batch of this rank to its next
+  const int64_t whole_pixels_;
   BadImages bad_;
   int64_t begun_ = 0, done_ = 0;
   std::deque<std::shared_ptr<Task>> ahead_;

@@ -75,6 +75,22 @@ says '.npy or .safetensors'
 run 1 extract --model nowhere.pth --data set/test --out rows.npy
 says 'nowhere.pth'
 
+# Whole images in their own proportions, many at once and each by itself: the same rows. The centre crop has others.
+for token in cls_plus both patch_mean; do
+  extract --data set/test --out whole.npy --whole-pixels 1600 --token $token
+  result 'r["images"] == 20'
+  extract --data set/test --out alone.npy --whole-pixels 1600 --token $token --batch-size 1
+  same_rows whole.npy alone.npy
+done
+extract --data set/test --out whole.npy --whole-pixels 1600
+! python3 "$tests/cli/check.py" rows whole.npy teacher.npy 2>/dev/null || die 'whole images are the centre crops'
+extract --data set/test --out small.npy --whole-pixels 64  # one patch an image
+! python3 "$tests/cli/check.py" rows whole.npy small.npy 2>/dev/null || die 'whole_pixels is no limit'
+run 2 extract --model $model --data set/test --out rows.npy --whole-pixels 63
+says 'whole_pixels is 63' '64 pixels'
+run 2 extract --model $model --data set/test --out rows.npy --whole-pixels 1600 --token patches
+says 'patches' 'whole_pixels'
+
 # k-NN of images is that of their features, in either format.
 extract --data set/train --out train.npy --token cls_plus
 extract --data set/test --out test.safetensors --token cls_plus
