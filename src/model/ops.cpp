@@ -86,12 +86,11 @@ void add_branch(const at::Tensor& x, const Branch& branch, const at::Tensor& x_o
   at::add_out(result, x, sum);
 }
 
-void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
-                     const at::Tensor& d_bias) {
-  if (kernels::take(d_x)) return kernels::branch_backward(d_x, scale, d_rows, d_bias);
-  if (loops::take(d_x)) return loops::branch_backward(d_x, scale, d_rows, d_bias);
-  if (!d_rows.is_same(d_x)) d_rows.copy_(scale.defined() ? per_image(d_x, scale).view_as(d_x) : d_x);
-  bias_gradient(d_rows, d_bias);
+void branch_backward(const at::Tensor& d_x, const BranchGradient& d) {
+  if (kernels::take(d_x)) return kernels::branch_backward(d_x, d);
+  if (loops::take(d_x)) return loops::branch_backward(d_x, d);
+  if (!d.rows.is_same(d_x)) d.rows.copy_(d.scale.defined() ? per_image(d_x, d.scale).view_as(d_x) : d_x);
+  bias_gradient(d.rows, d.bias);
 }
 
 void norm_forward(const at::Tensor& x, const NormWeights& weights, const at::Tensor& out,
@@ -114,14 +113,23 @@ void add_branch_norm(const at::Tensor& x, const Branch& branch, const at::Tensor
 
 void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
                    const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads) {
-  if (kernels::take(x)) return kernels::norm_backward(d_out, x, statistics, weights, d_x, grads);
-  if (loops::take(x)) return loops::norm_backward(d_out, x, statistics, weights, d_x, grads);
+  if (kernels::take(x)) return kernels::norm_backward(d_out, x, statistics, weights, d_x, grads, nullptr);
+  if (loops::take(x)) return loops::norm_backward(d_out, x, statistics, weights, d_x, grads, nullptr);
   const auto [dx, d_weight, d_bias] = at::native_layer_norm_backward(
       d_out.to(x.scalar_type()), x, {x.size(1)}, statistics.narrow(1, 0, 1).contiguous(),
       statistics.narrow(1, 1, 1).contiguous(), weights.weight, weights.bias, {true, true, true});
   d_x.add_(dx);
   grads.weight.add_(d_weight);
   grads.bias.add_(d_bias);
+}
+
+void norm_branch_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
+                          const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads,
+                          const BranchGradient& branch) {
+  if (kernels::take(x)) return kernels::norm_backward(d_out, x, statistics, weights, d_x, grads, &branch);
+  if (loops::take(x)) return loops::norm_backward(d_out, x, statistics, weights, d_x, grads, &branch);
+  norm_backward(d_out, x, statistics, weights, d_x, grads);
+  branch_backward(d_x, branch);
 }
 
 void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out) {

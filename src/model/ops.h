@@ -31,9 +31,14 @@ struct Branch {
 };
 // x_out = x + scale (rows + bias). x and x_out may be the same.
 void add_branch(const at::Tensor& x, const Branch& branch, const at::Tensor& x_out);
-// d_rows = scale d_x in T, d_bias += its sum over rows. Without scale, and where T is M, d_rows may be d_x itself.
-void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
-                     const at::Tensor& d_bias);
+// Its gradient. Without scale, and where T is M, rows may be the gradient of the sum itself.
+struct BranchGradient {
+  at::Tensor scale;  // as Branch's
+  at::Tensor rows;   // T [R, D]: written
+  at::Tensor bias;   // M [D]: added to
+};
+// d.rows = scale d_x, d.bias += its sum over rows.
+void branch_backward(const at::Tensor& d_x, const BranchGradient& d);
 
 // out = LayerNorm(x), in T or M; statistics: M [R, 2], mean and 1 / deviation, for the backward pass.
 void norm_forward(const at::Tensor& x, const NormWeights& weights, const at::Tensor& out, const at::Tensor& statistics);
@@ -43,6 +48,10 @@ void add_branch_norm(const at::Tensor& x, const Branch& branch, const at::Tensor
 // d_x += gradient of x; adds to the weights' gradients. d_out: T or M.
 void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
                    const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads);
+// Then branch_backward of the branch that x came out of, in the same pass over the rows. d_out: T.
+void norm_branch_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
+                          const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads,
+                          const BranchGradient& branch);
 
 // rows += bias; out = GELU(rows), exact (erf). out may be rows, where no backward pass follows.
 void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out);

@@ -127,6 +127,9 @@ struct NormBackward {
   const T* d_out;
   const float *x, *statistics, *weight;
   float* d_x;
+  int64_t rows_per_image;
+  const float* scale;  // null: 1
+  T* d_rows;           // null: no branch
 };
 
 template <class T>
@@ -136,6 +139,7 @@ UDI_CLONES void norm_backward_rows(const NormBackward<T>& k, int64_t begin, int6
     const float* x = k.x + row * k.dim;
     float* d_x = k.d_x + row * k.dim;
     const float mean = k.statistics[2 * row], inverse = k.statistics[2 * row + 1];
+    const float scale = k.scale ? k.scale[row / k.rows_per_image] : 1;
     Floats sum{}, product{};
     lanes::each(k.dim, [&](int64_t i, int n) UDI_LAMBDA {
       const Floats d = lanes::load(d_out + i, n), hat = (lanes::load(x + i, n) - mean) * inverse;
@@ -149,7 +153,12 @@ UDI_CLONES void norm_backward_rows(const NormBackward<T>& k, int64_t begin, int6
     lanes::each(k.dim, [&](int64_t i, int n) UDI_LAMBDA {
       const Floats hat = (lanes::load(x + i, n) - mean) * inverse;
       const Floats g = lanes::load(d_out + i, n) * lanes::load(k.weight + i, n);
-      lanes::store(d_x + i, lanes::load(d_x + i, n) + (g - mean_g - hat * mean_product) * inverse, n);
+      Floats d = lanes::load(d_x + i, n) + (g - mean_g - hat * mean_product) * inverse;
+      lanes::store(d_x + i, d, n);
+      if (!k.d_rows) return;
+      d *= scale;
+      lanes::store(k.d_rows + row * k.dim + i, d, n);
+      lanes::store(sums + 2 * k.dim + i, lanes::load(sums + 2 * k.dim + i, n) + d, n);
     });
   }
 }
@@ -284,15 +293,14 @@ void bias_gradient(const at::Tensor& d_out, const at::Tensor& d_bias) {
   });
 }
 
-void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
-                     const at::Tensor& d_bias) {
-  if (d_rows.is_same(d_x)) return bias_gradient(d_x, d_bias);
+void branch_backward(const at::Tensor& d_x, const BranchGradient& d) {
+  if (d.rows.is_same(d_x)) return bias_gradient(d_x, d.bias);
   const int64_t rows = d_x.size(0), dim = d_x.size(1);
-  for_type(d_rows, [&](auto type) {
+  for_type(d.rows, [&](auto type) {
     using T = decltype(type);
-    const BranchBackward<T> k{dim, scale.defined() ? rows / scale.numel() : rows, floats(d_x), floats(scale),
-                              d_rows.mutable_data_ptr<T>()};
-    over_rows_with_sums(rows, {{d_bias, dim}},
+    const BranchBackward<T> k{dim, d.scale.defined() ? rows / d.scale.numel() : rows, floats(d_x), floats(d.scale),
+                              d.rows.mutable_data_ptr<T>()};
+    over_rows_with_sums(rows, {{d.bias, dim}},
                         [&](int64_t begin, int64_t end, float* sums) { branch_backward_rows(k, begin, end, sums); });
   });
 }
@@ -326,13 +334,25 @@ void add_branch_norm(const at::Tensor& x, const Branch* branch, const at::Tensor
 }
 
 void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
-                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads) {
-  const int64_t dim = x.size(1);
+                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads,
+                   const BranchGradient* branch) {
+  const int64_t rows = x.size(0), dim = x.size(1);
   for_type(d_out, [&](auto type) {
     using T = decltype(type);
-    const NormBackward<T> k{
-        dim, d_out.const_data_ptr<T>(), floats(x), floats(statistics), floats(weights.weight), mutable_floats(d_x)};
-    over_rows_with_sums(x.size(0), {{grads.weight, dim}, {grads.bias, dim}},
+    NormBackward<T> k{};
+    k.dim = dim;
+    k.d_out = d_out.const_data_ptr<T>();
+    k.x = floats(x);
+    k.statistics = floats(statistics);
+    k.weight = floats(weights.weight);
+    k.d_x = mutable_floats(d_x);
+    if (branch) {
+      k.rows_per_image = branch->scale.defined() ? rows / branch->scale.numel() : rows;
+      k.scale = floats(branch->scale);
+      k.d_rows = branch->rows.mutable_data_ptr<T>();
+    }
+    const Sum of_branch = branch ? Sum{branch->bias, dim} : Sum{grads.bias, 0};
+    over_rows_with_sums(rows, {{grads.weight, dim}, {grads.bias, dim}, of_branch},
                         [&](int64_t begin, int64_t end, float* sums) { norm_backward_rows(k, begin, end, sums); });
   });
 }

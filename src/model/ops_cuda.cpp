@@ -23,22 +23,29 @@ at::Tensor workspace(int64_t size, const at::Tensor& like) {
   return at::empty({size}, like.options().dtype(at::kFloat));
 }
 
+void put_branch(const BranchGradient& d, cuda::NormBackwardArgs& args) {
+  args.rows_per_image = rows_per_image(args.rows, d.scale);
+  args.rows_type = type_of(d.rows);
+  args.scale = floats(d.scale);
+  args.d_rows = d.rows.mutable_data_ptr();
+  args.d_bias = mutable_floats(d.bias);
+}
+
+void run_backward(cuda::NormBackwardArgs& args, const at::Tensor& like) {
+  const at::Tensor space = workspace(cuda::norm_workspace(args.rows, args.dim), like);
+  args.workspace = mutable_floats(space);
+  check_queued(table().norm_backward(args, stream_of(like)));
+}
+
 }  // namespace
 
-void branch_backward(const at::Tensor& d_x, const at::Tensor& scale, const at::Tensor& d_rows,
-                     const at::Tensor& d_bias) {
+void branch_backward(const at::Tensor& d_x, const BranchGradient& d) {
   cuda::NormBackwardArgs args{};
   args.rows = d_x.size(0);
   args.dim = int32_t(d_x.size(1));
-  args.rows_per_image = rows_per_image(args.rows, scale);
-  args.rows_type = type_of(d_rows);
   args.d_x = mutable_floats(d_x);
-  args.scale = floats(scale);
-  args.d_rows = d_rows.mutable_data_ptr();
-  args.d_bias = mutable_floats(d_bias);
-  const at::Tensor space = workspace(cuda::norm_workspace(args.rows, args.dim), d_x);
-  args.workspace = mutable_floats(space);
-  check_queued(table().norm_backward(args, stream_of(d_x)));
+  put_branch(d, args);
+  run_backward(args, d_x);
 }
 
 void add_branch_norm(const at::Tensor& x, const Branch* branch, const at::Tensor& x_out, const NormWeights* weights,
@@ -67,7 +74,8 @@ void add_branch_norm(const at::Tensor& x, const Branch* branch, const at::Tensor
 }
 
 void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& statistics,
-                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads) {
+                   const NormWeights& weights, const at::Tensor& d_x, const NormWeights& grads,
+                   const BranchGradient* branch) {
   cuda::NormBackwardArgs args{};
   args.rows = x.size(0);
   args.dim = int32_t(x.size(1));
@@ -79,9 +87,8 @@ void norm_backward(const at::Tensor& d_out, const at::Tensor& x, const at::Tenso
   args.d_x = mutable_floats(d_x);
   args.d_weight = mutable_floats(grads.weight);
   args.d_shift = mutable_floats(grads.bias);
-  const at::Tensor space = workspace(cuda::norm_workspace(args.rows, args.dim), x);
-  args.workspace = mutable_floats(space);
-  check_queued(table().norm_backward(args, stream_of(x)));
+  if (branch) put_branch(*branch, args);
+  run_backward(args, x);
 }
 
 void bias_gelu(const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& out) {

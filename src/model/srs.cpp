@@ -89,7 +89,7 @@ void Srs::backward(const at::Tensor& d_output, const SrsWeights& grads, const at
     d_sum.copy_(d_output.reshape({rows, dim}));
   }
   const at::Tensor& d_rows = d_rows_.make({rows, dim}, activations_);
-  branch_backward(d_sum, {}, d_rows, grads.proj.bias);
+  branch_backward(d_sum, {{}, d_rows, grads.proj.bias});
   linear_weight_gradient(d_rows, *mixed_, grads.proj.weight);
   const at::Tensor& d_mixed = d_mixed_.make({rows, dim}, activations_);
   linear_input_gradient(d_rows, weights_.proj, d_mixed);

@@ -136,26 +136,28 @@ void Vit::backward(const std::vector<VitOutput>& d_outputs, const VitWeights& gr
   for (size_t i = 0; i < d_outputs.size(); ++i) {
     last_.asking_of(i, d_x).narrow(1, 0, config_.class_tokens).add_(classes_.tokens_of(i, d_cls_rows));
   }
+  branch_backward(d_x, branch_gradient(blocks_.back().scale2, grads.blocks.back().fc2.bias));
   for (size_t i = blocks_.size(); i-- > 0;) {
-    block_backward(i, grads.blocks[i]);
+    block_backward(i, grads);
     if (after_block) after_block(i);
   }
   embed_backward(grads);
 }
 
-// d_x_ goes from the block's output to its input.
-void Vit::block_backward(size_t index, const BlockWeights& grads) {
-  const BlockWeights& weights = weights_.blocks[index];
+// What enters a branch from behind: d_x_ itself where nothing scales or rounds it.
+BranchGradient Vit::branch_gradient(const at::Tensor& scale, const at::Tensor& d_bias) {
+  const bool same = !scale.defined() && activations_.dtype() == master_.dtype();
+  return {scale, same ? *d_x_ : d_rows_.make((*d_x_).sizes(), activations_), d_bias};
+}
+
+// d_x_ goes from the block's output to its input. What enters its MLP from behind is there already, and is left for the
+// block before it: each norm's pass goes on to the branch before the norm.
+void Vit::block_backward(size_t index, const VitWeights& all_grads) {
+  const BlockWeights &weights = weights_.blocks[index], &grads = all_grads.blocks[index];
   Block& block = blocks_[index];
   const at::Tensor d_x = *d_x_;
-  // What enters a branch from behind: d_x itself where nothing scales or rounds it.
-  const auto branch_gradient = [&](const at::Tensor& scale) {
-    const bool same = !scale.defined() && activations_.dtype() == master_.dtype();
-    return same ? d_x : d_rows_.make(d_x.sizes(), activations_);
-  };
 
-  at::Tensor d_rows = branch_gradient(block.scale2);
-  branch_backward(d_x, block.scale2, d_rows, grads.fc2.bias);
+  at::Tensor d_rows = branch_gradient(block.scale2, grads.fc2.bias).rows;
   const at::Tensor& d_hidden = d_hidden_.make((*block.hidden).sizes(), activations_);
   linear_input_gradient(d_rows, weights.fc2, d_hidden);
   gelu_backward(*block.hidden, d_hidden, grads.fc1.bias);  // hidden holds GELU's output from here on
@@ -163,14 +165,16 @@ void Vit::block_backward(size_t index, const BlockWeights& grads) {
   linear_weight_gradient(d_hidden, *block.y2, grads.fc1.weight);
   const at::Tensor& d_y2 = d_y_.make(d_x.sizes(), activations_);
   linear_input_gradient(d_hidden, weights.fc1, d_y2);
-  norm_backward(d_y2, *block.x_mid, *block.statistics2, weights.norm2, d_x, grads.norm2);
+  const BranchGradient attention = branch_gradient(block.scale1, grads.proj.bias);
+  norm_branch_backward(d_y2, *block.x_mid, *block.statistics2, weights.norm2, d_x, grads.norm2, attention);
 
-  d_rows = branch_gradient(block.scale1);
-  branch_backward(d_x, block.scale1, d_rows, grads.proj.bias);
+  d_rows = attention.rows;
   linear_weight_gradient(d_rows, block.mixed, grads.proj.weight);
   linear_input_gradient(d_rows, weights.proj, d_y_.make(d_x.sizes(), activations_));
   attend_backward(index, grads);
-  norm_backward(*d_y_, *block.x, *block.statistics1, weights.norm1, *d_x_, grads.norm1);
+  if (index == 0) return norm_backward(*d_y_, *block.x, *block.statistics1, weights.norm1, *d_x_, grads.norm1);
+  const BranchGradient before = branch_gradient(blocks_[index - 1].scale2, all_grads.blocks[index - 1].fc2.bias);
+  norm_branch_backward(*d_y_, *block.x, *block.statistics1, weights.norm1, *d_x_, grads.norm1, before);
 }
 
 // d_y_ goes from mixed to y1; d_x_ grows to all tokens.

@@ -7,6 +7,7 @@
 
 #include "model/attention.h"
 #include "model/buffer.h"
+#include "model/ops.h"
 #include "model/parameters.h"
 
 namespace udi {
@@ -93,7 +94,8 @@ class Vit {
   void block_forward(size_t index, const std::vector<VitBatch>& batches);
   void attend(size_t index, const std::vector<VitBatch>& batches);
   HeadRows heads_of(const at::Tensor& qkv, const at::Tensor& query, bool all_ask) const;
-  void block_backward(size_t index, const BlockWeights& grads);
+  BranchGradient branch_gradient(const at::Tensor& scale, const at::Tensor& d_bias);
+  void block_backward(size_t index, const VitWeights& all_grads);
   void attend_backward(size_t index, const BlockWeights& grads);
   Block& block_of(size_t index) { return blocks_[kept_ ? index : 0]; }
   const Packing& packing_of(size_t index) const { return index + 1 == blocks_.size() ? last_ : all_; }

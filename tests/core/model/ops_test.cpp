@@ -62,9 +62,43 @@ TEST_F(Ops, BranchesAndTheirGradient) {
                     out, at::layer_norm(wide(x_out), {width}, wide(weights.weight), wide(weights.bias), kNormEpsilon)),
                 1e-6);
       const at::Tensor d_rows = at::empty_like(x), d_bias = at::zeros({width});
-      branch_backward(x, branch.scale, d_rows, d_bias);
+      branch_backward(x, {branch.scale, d_rows, d_bias});
       EXPECT_LE(twin::distance(d_rows, factor * wide(x)), 1e-6);
       EXPECT_LE(twin::distance(d_bias, (factor * wide(x)).sum(0)), 1e-5);
+    }
+  }
+}
+
+// The two in one pass: against float64, and to the bit what they are one after the other; with kernels, too.
+TEST_F(Ops, NormAndTheBranchBeforeIt) {
+  for (const int64_t width : kWidths) {
+    for (const int64_t factors : {0, 3, 150}) {
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        const at::Tensor x = floats({kRows, width}) * 3 + 1, d_out = floats({kRows, width}).to(type);
+        const NormWeights weights = {floats({width}), floats({width})};
+        const at::Tensor statistics = at::empty({kRows, 2}), before = floats({kRows, width});
+        const at::Tensor scale = factors ? floats({factors}) : at::Tensor();
+        norm_forward(x, weights, at::empty_like(x), statistics);
+        const auto run = [&](bool one_pass) {
+          const at::Tensor d_x = before.clone(), rows = type == at::kFloat && !factors ? d_x : at::empty_like(d_out);
+          const NormWeights grads = {at::ones({width}), at::ones({width})};
+          const BranchGradient branch = {scale, rows, at::ones({width})};
+          if (one_pass) {
+            norm_branch_backward(d_out, x, statistics, weights, d_x, grads, branch);
+          } else {
+            norm_backward(d_out, x, statistics, weights, d_x, grads);
+            branch_backward(d_x, branch);
+          }
+          return std::vector<at::Tensor>{d_x, rows.to(at::kFloat), branch.bias, grads.weight, grads.bias};
+        };
+        const std::vector<at::Tensor> one = run(true), two = run(false);
+        for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], two[i])) << width << " " << i;
+        const at::Tensor factor =
+            factors ? wide(scale).repeat_interleave(kRows / factors).view({-1, 1}) : at::ones({kRows, 1}, at::kDouble);
+        const at::Tensor rows = factor * wide(one[0]);
+        EXPECT_LE(twin::distance(one[1], rows), type == at::kFloat ? 1e-6 : 4e-3);
+        EXPECT_LE(twin::distance(one[2], rows.sum(0) + 1), 1e-5);
+      }
     }
   }
 }
