@@ -37,6 +37,7 @@ struct SrsGatherArgs;
 struct SrsScatterArgs;
 struct AttentionArgs;
 struct AttentionBackwardArgs;
+struct AugmentArgs;
 
 struct Kernels {
   int32_t version;  // kVersion of the header that the library was built with; another one must not be used
@@ -54,6 +55,7 @@ struct Kernels {
   udi_cuda_status (*srs_scatter)(const SrsScatterArgs&, Stream);
   udi_cuda_status (*attention)(const AttentionArgs&, Stream);
   udi_cuda_status (*attention_backward)(const AttentionBackwardArgs&, Stream);
+  udi_cuda_status (*augment)(const AugmentArgs&, Stream);
 };
 
 constexpr int32_t kVersion = 2;

@@ -1,4 +1,5 @@
 #include "attention.h"
+#include "augment.h"
 #include "gelu.h"
 #include "norm.h"
 #include "patches.h"
@@ -25,6 +26,7 @@ extern "C" __attribute__((visibility("default"))) const udi::cuda::Kernels* udi_
       launch_srs_scatter,
       launch_attention,
       launch_attention_backward,
+      launch_augment,
   };
   return &kernels;
 }

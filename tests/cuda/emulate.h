@@ -44,6 +44,16 @@ inline __half __float2half_rn(float x) { return {udi::cuda::float_to_half(x)}; }
 inline float __bfloat162float(__nv_bfloat16 x) { return udi::cuda::bfloat16_to_float(x.bits); }
 inline __nv_bfloat16 __float2bfloat16_rn(float x) { return {udi::cuda::float_to_bfloat16(x)}; }
 
+// Each operation rounded by itself: compiled with -ffp-contract=off.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
+inline double __dsub_rn(double a, double b) { return a - b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline double __ddiv_rn(double a, double b) { return a / b; }
+
 struct float2 {
   float x, y;
 };
