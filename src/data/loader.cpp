@@ -47,8 +47,9 @@ bool is_bad_file(const Error& error) {
 
 }  // namespace
 
-Loader::Loader(ImageSource source, const udi_view_config& views, const udi_loader_config& config, const Host& host)
-    : source_(std::move(source)), views_(views), config_(config), host_(host) {
+Loader::Loader(ImageSource source, const udi_view_config& views, const udi_loader_config& config, const Host& host,
+               bool planned)
+    : source_(std::move(source)), views_(views), config_(config), host_(host), planned_(planned) {
   check_view_config(views_);
   check_loader_config(config_);
   const int64_t images_a_step = int64_t(config_.batch_size) * config_.world;
@@ -64,6 +65,7 @@ void Loader::next(Views& out) {
   host_.check_cancel();
   if (!pool_) {
     choose_dtype();
+    check(!planned_ || dtype_ == UDI_U8, UDI_E_UNSUPPORTED, kFloatsNotPlanned);
     pool_ = std::make_unique<WorkerPool>(config_.workers);
     scratch_.resize(size_t(pool_->workers()));
   }
@@ -95,7 +97,7 @@ void Loader::prefetch() {
     const int64_t epoch = position / steps_per_epoch_, step = position % steps_per_epoch_;
     const auto batch = std::make_shared<Batch>(*this);
     batch->views = std::exchange(spare_, Views());
-    shape_views(views_, config_.batch_size, config_.channels, dtype_, epoch, batch->views);
+    shape_views(views_, config_.batch_size, config_.channels, dtype_, epoch, batch->views, planned_);
     const auto first = order_of(epoch).begin() + (step * config_.world + config_.rank) * config_.batch_size;
     std::copy_n(first, config_.batch_size, batch->views.sample.begin());
     pool_->push(batch);
@@ -125,7 +127,7 @@ void Loader::fill_row(Batch& batch, int64_t row, int worker) {
   }
 }
 
-// Reads, decodes and augments an image; false when its file is bad, now or before.
+// Reads and decodes an image, makes its crops or plans them; false when its file is bad, now or before.
 bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratch) {
   {
     const std::lock_guard lock(bad_mutex_);
@@ -133,7 +135,11 @@ bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratc
   }
   try {
     read_image(image, scratch.bytes, scratch.image);
-    scratch.maker.fill_row(scratch.image, views_, config_.seed, image, row, batch.views);
+    if (planned_) {
+      plan_row(scratch.image, config_.seed, image, row, batch.views);
+    } else {
+      scratch.maker.fill_row(scratch.image, views_, config_.seed, image, row, batch.views);
+    }
     return true;
   } catch (const Error& error) {
     if (!is_bad_file(error)) throw;

@@ -24,7 +24,9 @@ class Loader {
  public:
   // Takes the source over; host outlives the loader. UDI_E_INVALID: a setting, or a set smaller than a batch of all
   // ranks.
-  Loader(ImageSource source, const udi_view_config& views, const udi_loader_config& config, const Host& host);
+  // planned: next() gives views whose crops are yet to be made (Views::planned): workers decode and draw plans, no more.
+  Loader(ImageSource source, const udi_view_config& views, const udi_loader_config& config, const Host& host,
+         bool planned = false);
   ~Loader();
 
   const ImageSource& source() const { return source_; }
@@ -32,7 +34,8 @@ class Loader {
 
   // The next batch, swapped into `out`, whose memory is used for a later one. An unreadable image is replaced by
   // another of the set, drawn from (seed, epoch, its number); Views::sample says which is shown. UDI_E_FORMAT: more
-  // than max_bad_percent of the set is unreadable; UDI_E_CANCELLED. After an error the position is as it was.
+  // than max_bad_percent of the set is unreadable; UDI_E_UNSUPPORTED: crops of floats, and they are to be planned;
+  // UDI_E_CANCELLED. After an error the position is as it was.
   void next(Views& out);
 
   // Batches given out since the start of training; epochs follow each other.
@@ -60,6 +63,7 @@ class Loader {
   const udi_view_config views_;
   const udi_loader_config config_;
   const Host& host_;
+  const bool planned_;
   int64_t steps_per_epoch_ = 0;
   int64_t position_ = 0;
   udi_dtype dtype_ = 0;  // of the crops; 0 until the first batch is wanted

@@ -42,6 +42,22 @@ void finish_crop(Random& random, const udi_view_config& config, Crop crop, ViewP
 
 }  // namespace
 
+ColourSteps steps_of(const Colours& colours, const udi_view_config& config, int64_t channels) {
+  const bool rgb = channels == 3;
+  ColourSteps steps;
+  if (colours.jitter) {
+    for (const Colours::Op op : colours.order) {
+      if (op == Colours::kBrightness && config.brightness > 0) steps.add(ColourStep::kBrightness, colours.brightness);
+      if (op == Colours::kContrast && config.contrast > 0) steps.add(ColourStep::kContrast, colours.contrast);
+      if (op == Colours::kSaturation && rgb && config.saturation > 0)
+        steps.add(ColourStep::kSaturation, colours.saturation);
+      if (op == Colours::kHue && rgb && config.hue > 0) steps.add(ColourStep::kHue, colours.hue);
+    }
+  }
+  if (colours.grayscale && rgb) steps.add(ColourStep::kGrayscale, 0);
+  return steps;
+}
+
 void draw_plan(Random& random, const udi_view_config& config, int image_height, int image_width, ViewPlan& plan) {
   const double scale_min = config.global_scale_min, scale_max = config.global_scale_max;
   plan.crops.clear();

@@ -24,6 +24,23 @@ struct Colours {
   bool solarize = false;
 };
 
+// What of them is done to a crop of `channels` channels, in order, before blur and solarisation. Saturation, hue and
+// grayscale want three channels; an operation whose amount is 0 in config is left out.
+struct ColourStep {
+  enum Kind : uint8_t { kBrightness, kContrast, kSaturation, kHue, kGrayscale };
+  Kind kind;
+  double amount;  // a factor; of hue, a shift
+};
+struct ColourSteps {
+  int count = 0;
+  std::array<ColourStep, 5> steps{};
+
+  void add(ColourStep::Kind kind, double amount) { steps[size_t(count++)] = {kind, amount}; }
+  const ColourStep* begin() const { return steps.data(); }
+  const ColourStep* end() const { return steps.data() + count; }
+};
+ColourSteps steps_of(const Colours& colours, const udi_view_config& config, int64_t channels);
+
 struct ViewPlan {
   std::vector<Crop> crops;             // [2 + L]: two global crops, then the local ones
   std::vector<Colours> colours;        // [2 + L]

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/plan.h"
+#include "image/image.h"
 #include "udi.h"
 
 namespace udi {
@@ -42,6 +44,12 @@ struct Views {
   SampleMaps maps;
   std::vector<int64_t> sample;                // [B]: which image of the set each row is
   int64_t epoch = 0;
+
+  // Crops that are yet to be made: of these images, after these plans. global and local are empty then.
+  std::vector<Image> images;    // [B], uint8; empty: the crops are made
+  std::vector<ViewPlan> plans;  // [B]
+  udi_view_config config{};     // of the plans
+  bool planned() const { return !images.empty(); }
 };
 
 // Maps from coordinates and masks, in float32 and in the official order of operations. A mask must have the same number of

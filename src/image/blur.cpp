@@ -15,26 +15,6 @@ namespace {
 
 constexpr float kMaxRadius = 100;  // sums of a box stay below 2^16
 
-// The boxes that, applied kBoxes times, have the Gaussian's variance (Gwosdek et al., SSVM 2011, equations 7, 11 and
-// 14), in Pillow's float32 and order of operations.
-BoxFilter box_filter(float deviation) {
-  const float variance = deviation * deviation / kBoxes;
-  const float length = float(std::sqrt(12.0 * double(variance) + 1.0));
-  const float whole = float(std::floor((double(length) - 1.0) / 2.0));
-  float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance);
-  part /= 6 * (variance - (whole + 1) * (whole + 1));
-  const float radius = whole + part;
-
-  BoxFilter box;
-  box.whole = int(radius);
-  const uint32_t covered = uint32_t(box.whole) * 2 + 1;
-  box.inner = uint32_t(float(1 << 24) / (radius * 2 + 1));
-  box.outer = ((1u << 24) - covered * box.inner) / 2;
-  box.inner_share = 1 / (radius * 2 + 1);
-  box.outer_share = (1 - float(covered) * box.inner_share) / 2;
-  return box;
-}
-
 // The even and the odd ones of 32 bytes as 16-bit numbers.
 typedef uint16_t ShortVector __attribute__((vector_size(32)));
 struct Sums {
@@ -193,6 +173,25 @@ void blur_plane(uint8_t* plane, const Planes& planes, const BoxFilter& box, Memo
 }
 
 }  // namespace
+
+// Gwosdek et al., SSVM 2011, equations 7, 11 and 14, in Pillow's float32 and order of operations.
+BoxFilter box_filter(float deviation) {
+  const float variance = deviation * deviation / kBoxes;
+  const float length = float(std::sqrt(12.0 * double(variance) + 1.0));
+  const float whole = float(std::floor((double(length) - 1.0) / 2.0));
+  float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance);
+  part /= 6 * (variance - (whole + 1) * (whole + 1));
+  const float radius = whole + part;
+
+  BoxFilter box;
+  box.whole = int(radius);
+  const uint32_t covered = uint32_t(box.whole) * 2 + 1;
+  box.inner = uint32_t(float(1 << 24) / (radius * 2 + 1));
+  box.outer = ((1u << 24) - covered * box.inner) / 2;
+  box.inner_share = 1 / (radius * 2 + 1);
+  box.outer_share = (1 - float(covered) * box.inner_share) / 2;
+  return box;
+}
 
 void gaussian_blur(const Planes& planes, float radius, Memory* memory) {
   check(radius >= 0 && radius <= kMaxRadius, UDI_E_INVALID, "a blur radius of ", radius, " is not in 0 to ",

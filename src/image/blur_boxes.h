@@ -17,6 +17,9 @@ struct BoxFilter {
   int reach() const { return whole + 1; }
 };
 
+// The boxes that, applied kBoxes times, have the variance of a Gaussian of this deviation, above 0.
+BoxFilter box_filter(float deviation);
+
 // Of values of 0 to 255 in 16 bits, 32 at a time: `count` is rounded up to that, and both sides have room.
 struct BlurKernels {
   // One box; `step` leads to the next pixel along the blurred axis. whole: up to kMaxWhole16.

@@ -145,7 +145,9 @@ Json bench_data(const JobHost& host, JobConfig& config) {
   const ImageSource::Options options = source_settings(config);
   const udi_loader_config settings = loader_settings(config, host.num_threads);
 
-  Loader loader(ImageSource::open(path, options, host.host), views, settings, host.host);
+  // What is not made here needs no GPU here.
+  const bool planned = config.string("augment_on") == "device";
+  Loader loader(ImageSource::open(path, options, host.host), views, settings, host.host, planned);
   Views batch;
   const int64_t batches = std::max<int64_t>(1, std::min<int64_t>(64 / settings.batch_size, loader.steps_per_epoch()));
   const MemoryMark memory;
@@ -182,6 +184,7 @@ Json bench_step(const JobHost& host, JobConfig& config) {
   const udi_view_config views = view_settings(config);
   const uint64_t seed = uint64_t(config.integer("seed"));
   const int64_t batch = config.integer("batch_size");
+  const bool on_device = augments_on_device(config, host.device);
   udi_train_config train;
   udi_train_config_init(&train, sizeof train);
   train.total_steps = 1000000;
@@ -201,12 +204,13 @@ Json bench_step(const JobHost& host, JobConfig& config) {
   Views input;
   if (config.given("data")) {
     Loader(ImageSource::open(config.string("data"), source_settings(config), host.host), views,
-           loader_settings(config, host.num_threads), host.host)
+           loader_settings(config, host.num_threads), host.host, on_device)
         .next(input);
   } else {
     std::vector<int64_t> samples;
     for (int64_t i = 0; i < batch; ++i) samples.push_back(i);
-    make_views(random_images(model_config, seed, batch, kHeight, kWidth), views, seed, 0, samples, input);
+    make_views(random_images(model_config, seed, batch, kHeight, kWidth), views, seed, 0, samples, input, nullptr,
+               on_device);
   }
 
   udi_step_stats stats{};
@@ -288,7 +292,8 @@ Json run_bench(const JobHost& host, JobConfig& config) {
   Json result = {{"what", what},
                  {"batch_size", config.integer("batch_size")},
                  {"kernels", config.flag("kernels")},
-                 {"graph", config.flag("graph")}};
+                 {"graph", config.flag("graph")},
+                 {"augment_on", config.string("augment_on")}};
   result.update(what == "data"   ? bench_data(host, config)
                 : what == "step" ? bench_step(host, config)
                                  : bench_extract(host, config));

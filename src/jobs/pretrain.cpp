@@ -49,9 +49,8 @@ std::unique_ptr<Trainer> resumed(const JobHost& host, const JobConfig& config, c
                                  const RunFolder& folder) {
   const std::string resume = config.string("resume");
   if (resume == "never" || (resume == "auto" && !folder.has_checkpoint())) return nullptr;
-  LoadedCheckpoint loaded =
-      load_checkpoint(resume == "auto" ? folder.checkpoint() : resume, host.device, resume == "auto",
-                      format_settings(config));
+  LoadedCheckpoint loaded = load_checkpoint(resume == "auto" ? folder.checkpoint() : resume, host.device,
+                                            resume == "auto", format_settings(config));
   if (!loaded.damage.empty()) host.host.log(UDI_LOG_WARN, loaded.damage, "; going on from ", loaded.path);
   const auto& extra = loaded.extra;
   check(extra.is_object() && extra.contains("config") && extra.contains("images"), UDI_E_FORMAT, loaded.path,
@@ -322,11 +321,12 @@ Json pretrain(const JobHost& host, JobConfig& config) {
   const int64_t rank = host.group ? host.group->rank() : 0;
   check(plan.views.global_size == plan.model.image_size, UDI_E_INVALID, "global_size: ", plan.views.global_size,
         " must be image_size, ", plan.model.image_size);
+  const bool on_device = augments_on_device(config, host.device);
   const KnnWatch watch(config, host.host);  // names what is missing before anything starts
   // The run's own name of its data: it does not change with the folder that the command is given in.
   config.set("data", std::filesystem::absolute(config.string("data")).lexically_normal().string());
   Loader loader(ImageSource::open(config.string("data"), source_settings(config), host.host), plan.views,
-                loader_settings(config, host.num_threads, rank, plan.ranks), host.host);
+                loader_settings(config, host.num_threads, rank, plan.ranks), host.host, on_device);
   plan.images = loader.source().size();
   check_same_images(host, loader.source(), config.string("data"));
   plan.train = train_settings(config, loader.steps_per_epoch());

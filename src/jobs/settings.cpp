@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "data/config.h"
 #include "model/config.h"
+#include "model/kernels.h"
 #include "train/config.h"
 
 namespace udi {
@@ -183,6 +184,12 @@ udi_loader_config loader_settings(const JobConfig& config, int num_threads, int6
   loader.max_cache_bytes = uint64_t(config.integer("max_cache_bytes"));
   loader.max_bad_percent = config.number("max_bad");
   return loader;
+}
+
+bool augments_on_device(const JobConfig& config, at::Device device) {
+  if (config.string("augment_on") == "cpu") return false;
+  kernels::augmentation(device);
+  return true;
 }
 
 }  // namespace udi

@@ -6,6 +6,7 @@
 #include "data/source.h"
 #include "image/decode.h"
 #include "jobs/config.h"
+#include "model/aten.h"
 #include "udi.h"
 
 namespace udi {
@@ -29,5 +30,8 @@ DecodeLimits decode_settings(const JobConfig& config);
 // Of the loader. num_threads: where option workers is 0. batch_size is of all ranks together: UDI_E_INVALID where they
 // cannot share it.
 udi_loader_config loader_settings(const JobConfig& config, int num_threads, int64_t rank = 0, int64_t world = 1);
+
+// Option augment_on: whether crops are made on the device. UDI_E_INVALID, UDI_E_DEVICE: there are no kernels for it.
+bool augments_on_device(const JobConfig& config, at::Device device);
 
 }  // namespace udi

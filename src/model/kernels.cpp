@@ -34,12 +34,16 @@ const Table* open_table(const std::string& path, const char* name, int32_t versi
   return entry();
 }
 
+// library empty: the one beside this code.
+const cuda::Kernels* open_kernels(const std::string& library) {
+  const std::string path = library.empty() ? own_folder() + "libudi_cuda.so" : library;
+  return open_table<cuda::Kernels>(path, "udi_cuda_kernels", cuda::kVersion, "libudi's kernels do not load");
+}
+
 }  // namespace
 
 void use(at::DeviceType device, const std::string& library) {
-  const std::string path = library.empty() ? own_folder() + "libudi_cuda.so" : library;
-  const auto* const table =
-      open_table<cuda::Kernels>(path, "udi_cuda_kernels", cuda::kVersion, "libudi's kernels do not load");
+  const cuda::Kernels* const table = open_kernels(library);
   taken = device;
   opened = table;
 }
@@ -68,6 +72,16 @@ bool take_activations(const at::Tensor& rows) {
   const at::ScalarType type = rows.scalar_type();
   return opened.load(std::memory_order_relaxed) && rows.device().type() == taken.load(std::memory_order_relaxed) &&
          (type == at::kFloat || type == at::kHalf || type == at::kBFloat16);
+}
+
+const cuda::Kernels& augmentation(at::Device device) {
+  const cuda::Kernels* const on = opened.load(std::memory_order_acquire);
+  if (on && taken.load(std::memory_order_relaxed) == device.type()) return *on;
+  check(device.is_cuda(), UDI_E_INVALID,
+        "augmentation on the device needs a GPU, and the device is the CPU: choose a GPU (--device cuda), or augment "
+        "on the CPU (--augment-on cpu)");
+  static const cuda::Kernels& own = *open_kernels({});
+  return own;
 }
 
 const cuda::Kernels& table() { return *opened.load(std::memory_order_acquire); }

@@ -29,6 +29,10 @@ bool take(const at::Tensor& weights);
 // Whether they take activations: on their device, float32 or 16 bits.
 bool take_activations(const at::Tensor& rows);
 
+// The table for augmentation on `device`, whatever else kernels take there. UDI_E_INVALID: the device is the CPU and
+// kernels are not emulated; UDI_E_DEVICE as for use().
+const cuda::Kernels& augmentation(at::Device device);
+
 // After take(): the table, LibTorch's current stream of the tensor's device, and names of types.
 const cuda::Kernels& table();
 cuda::Stream stream_of(const at::Tensor& tensor);

@@ -65,17 +65,19 @@ std::vector<Chunk> make_chunks(const std::vector<const Views*>& views, const std
   std::vector<Chunk> chunks;
   for (size_t i = 0; i < views.size(); ++i) {
     for (int64_t begin = 0; begin < views[i]->batch; begin += images) {
-      chunks.push_back({views[i], begin, std::min(images, views[i]->batch - begin), position[i] + begin});
+      chunks.push_back({views[i], begin, std::min(images, views[i]->batch - begin), position[i] + begin, {}, {}});
     }
   }
   return chunks;
 }
 
 at::Tensor global_crops(const Chunk& chunk, const at::TensorOptions& options) {
+  if (chunk.global.defined()) return chunk.global;
   return pick(chunk, chunk.views->global, 2, chunk.views->global_size, options);
 }
 
 at::Tensor local_crops(const Chunk& chunk, const at::TensorOptions& options) {
+  if (chunk.local.defined()) return chunk.local;
   return pick(chunk, chunk.views->local, chunk.views->local_crops, chunk.views->local_size, options);
 }
 

@@ -12,6 +12,7 @@ struct Chunk {
   const Views* views = nullptr;
   int64_t begin = 0, images = 0;  // images [begin, begin + images) of the views
   int64_t position = 0;           // of the first of them in the step
+  at::Tensor global, local;       // crops that were made on the device (render.h), uint8 [crops * images, C, S, S]
 };
 
 // UDI_E_SHAPE or UDI_E_INVALID where views are missing, misfit the model or differ from each other.

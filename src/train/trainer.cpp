@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "model/kernels.h"
 #include "train/on_device.h"
+#include "train/render.h"
 
 namespace udi {
 namespace {
@@ -175,7 +176,7 @@ StrandSums Trainer::run_strands(const std::vector<Chunk>& chunks, int64_t count,
       Strand::Ready ready;
       if (buckets_ && i + size_t(count) >= chunks.size())
         ready = [&](int64_t first_element) { buckets_->ready(strand, first_element); };
-      ChunkTables tables = make_tables(chunks[i], settings);
+      ChunkTables tables = make_tables(rendered(chunks[i], student_.device()), settings);
       move_tables(tables);
       objective_.add_center_weights(tables.samples, sums[strand].centers.weight);
       own.learn(tables, prototypes, ready);

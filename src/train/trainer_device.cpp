@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "model/kernels.h"
 #include "train/on_device.h"
+#include "train/render.h"
 #include "train/trainer.h"
 
 namespace udi {
@@ -81,17 +82,17 @@ void Trainer::step_on_device(const std::vector<const Views*>& views, const StepB
   std::vector<double> weight;
   Unread unread;
   unread.step = steps_;
-  for (const Chunk& chunk : make_chunks(views, batch.position, most)) {
-    ChunkTables made = make_tables(chunk, settings);
-    objective_.add_center_weights(made.samples, weight);
-    unread.labels.push_back(std::move(made.labels));
-    tables->chunks.push_back(std::move(made));
-  }
-  tables->schedule = schedule_table(now);
-  tables->temp = at::full({1}, now.teacher_temp, at::kFloat);
-  tables->rates = center_rates(weight, config_.center_momentum);
   {
-    const Replay::Scope scope(device.replay);
+    const Replay::Scope scope(device.replay);  // crops are made on the stream that reads them
+    for (const Chunk& chunk : make_chunks(views, batch.position, most)) {
+      ChunkTables made = make_tables(rendered(chunk, student_.device()), settings);
+      objective_.add_center_weights(made.samples, weight);
+      unread.labels.push_back(std::move(made.labels));
+      tables->chunks.push_back(std::move(made));
+    }
+    tables->schedule = schedule_table(now);
+    tables->temp = at::full({1}, now.teacher_temp, at::kFloat);
+    tables->rates = center_rates(weight, config_.center_momentum);
     const bool same = device.stage.move(tables->all(), student_.device());
     device.replay.run(same, [this, tables] { work(*tables); });
     unread.losses = flat_losses(strands_[0]->results.losses);

@@ -1,0 +1,224 @@
+// Crops made by kernels, emulated, against those of src/image and src/data: every bit, from a plan to a whole run.
+#include "data/augment.h"
+
+#include <gtest/gtest.h>
+
+#include "data/loader.h"
+#include "data/support.h"
+#include "jobs/jobs.h"
+#include "train/render.h"
+#include "train/support.h"
+
+namespace udi {
+namespace {
+
+using udi_test::expect_error;
+using udi_test::small_views;
+
+// Noise, or something smooth.
+Image picture(Random& random, int height, int width, int channels) {
+  Image image{height, width, channels, UDI_U8, {}};
+  const bool noise = random.chance(0.5);
+  const uint64_t step = 1 + random.below(4);
+  for (uint64_t i = 0; i < uint64_t(height) * uint64_t(width) * uint64_t(channels); ++i) {
+    const uint64_t c = uint64_t(channels);
+    image.bytes.push_back(uint8_t(noise ? random.below(256) : i / c * step + i % c * 60));
+  }
+  return image;
+}
+
+// All crops, in the order of Views, of chunks of at most `images` images: what the trainer works on.
+std::vector<at::Tensor> crops_of(const Views& views, int64_t images, bool reversed) {
+  std::vector<at::Tensor> all;
+  for (const Chunk& chunk : make_chunks({&views}, {0}, images)) {
+    const Chunk whole = rendered(chunk, at::kCPU);
+    all.push_back(global_crops(whole, at::kFloat, reversed));
+    if (views.local_crops > 0) all.push_back(local_crops(whole, at::kFloat));
+  }
+  return all;
+}
+
+void expect_same_crops(const std::vector<Image>& images, const udi_view_config& config, uint64_t seed) {
+  std::vector<int64_t> samples;
+  for (size_t i = 0; i < images.size(); ++i) samples.push_back(int64_t(i) + 7);
+  Views made, planned;
+  make_views(images, config, seed, 3, samples, made);
+  make_views(images, config, seed, 3, samples, planned, nullptr, true);
+  ASSERT_TRUE(planned.global.empty() && planned.local.empty() && planned.planned() && !made.planned());
+  EXPECT_EQ(made.coords, planned.coords);
+  EXPECT_EQ(made.sample_global, planned.sample_global);
+  EXPECT_EQ(made.maps.local_weight, planned.maps.local_weight);
+  for (const int64_t at_once : {int64_t(images.size()), int64_t(2)}) {
+    for (const bool reversed : {false, true}) {
+      const auto want = crops_of(made, at_once, reversed), got = crops_of(planned, at_once, reversed);
+      ASSERT_EQ(want.size(), got.size());
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_TRUE(at::equal(want[i], got[i]))
+            << "seed " << seed << ", part " << i << ": " << (want[i] != got[i]).sum().item<int64_t>() << " of "
+            << want[i].numel() << " values differ";
+      }
+    }
+  }
+}
+
+TEST(AugmentOnDevice, HasTheBitsOfTheCpu) {
+  Random random(1, Random::kTest);
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    std::vector<Image> images;
+    for (int i = 0; i < 5; ++i)
+      images.push_back(picture(random, 20 + int(random.below(180)), 20 + int(random.below(180)), 3));
+    expect_same_crops(images, small_views(), seed);
+  }
+}
+
+TEST(AugmentOnDevice, HasThemForImagesOfAnyShape) {
+  Random random(2, Random::kTest);
+  std::vector<Image> images;
+  for (const auto& [height, width] : {std::pair(1, 1), {1, 300}, {300, 1}, {2, 3}, {5, 900}, {900, 5}, {1200, 1600}})
+    images.push_back(picture(random, height, width, 3));
+  for (uint64_t seed = 0; seed < 4; ++seed) expect_same_crops(images, small_views(), seed);
+}
+
+TEST(AugmentOnDevice, HasThemForAnyNumberOfChannels) {
+  Random random(3, Random::kTest);
+  for (const int channels : {1, 2, 4, 16}) {
+    expect_same_crops({picture(random, 60, 40, channels), picture(random, 33, 70, channels)}, small_views(), 1);
+  }
+}
+
+TEST(AugmentOnDevice, HasThemForAnyConfiguration) {
+  Random random(4, Random::kTest);
+  for (uint64_t seed = 0; seed < 24; ++seed) {
+    udi_view_config config = small_views();
+    const auto some = [&](double most) { return float(random.chance(0.3) ? 0 : random.uniform(0, most)); };
+    const auto any = [&] { return float(random.chance(0.3) ? random.below(2) : random.uniform(0, 1)); };
+    config.patch_size = seed % 3 == 0 ? 1 : 4;
+    config.global_size = config.patch_size * int(1 + random.below(12));
+    config.local_size = config.patch_size * int(1 + random.below(8));
+    config.local_crops = int(random.below(4));
+    config.global_scale_min = config.local_scale_min = 1e-6f;
+    config.local_scale_max = 1;
+    config.flip_probability = any();
+    config.jitter_probability = 0.5f + any() / 2;
+    config.brightness = some(10);
+    config.contrast = some(10);
+    config.saturation = some(10);
+    config.hue = some(0.5);
+    config.grayscale_probability = any();
+    config.blur_probability_a = config.blur_probability_b = any();
+    config.blur_radius_min = 0;
+    config.blur_radius_max = random.chance(0.3) ? 100 : some(3);
+    config.solarize_probability_b = any();
+    expect_same_crops({picture(random, 70, 50, 3), picture(random, 40, 90, 3), picture(random, 25, 25, 3)}, config,
+                      seed);
+  }
+}
+
+// What the processor takes for colours and blur follows ways of its own; each of the 2^24 colours, by what is left of
+// it.
+TEST(AugmentOnDevice, TurnsEveryHueAsTheCpuDoes) {
+  udi_view_config config = small_views();
+  config.patch_size = 8;
+  config.global_size = 512;
+  config.local_crops = 0;
+  config.local_size = 0;
+  config.global_scale_min = config.global_scale_max = 1;
+  config.jitter_probability = 1;
+  config.brightness = config.contrast = config.saturation = 0;
+  config.hue = 0.5;
+  config.grayscale_probability = config.blur_probability_a = config.blur_probability_b = 0;
+  std::vector<Image> images;
+  for (int part = 0; part < 4; ++part) {
+    Image image{512, 512, 3, UDI_U8, {}};
+    for (int i = 0; i < 512 * 512; ++i) {
+      const int colour = (i * 4 + part) * 16 + part * 5;
+      for (const int shift : {16, 8, 0}) image.bytes.push_back(uint8_t(colour >> shift));
+    }
+    images.push_back(image);
+  }
+  expect_same_crops(images, config, 9);
+}
+
+TEST(AugmentOnDevice, IsNotForFloats) {
+  Image image{4, 4, 1, UDI_F32, std::vector<uint8_t>(64)};
+  Views views;
+  expect_error(UDI_E_UNSUPPORTED, "augmented on the CPU alone",
+               [&] { make_views({image}, small_views(), 0, 0, {0}, views, nullptr, true); });
+}
+
+TEST(AugmentOnDevice, RefusesABoxThatLeavesItsImage) {
+  Random random(5, Random::kTest);
+  Views views;
+  make_views({picture(random, 30, 40, 3)}, small_views(), 0, 0, {0}, views, nullptr, true);
+  const Chunk chunk = make_chunks({&views}, {0}, 1)[0];
+  rendered(chunk, at::kCPU);
+  views.plans[0].crops[3].top = 30;
+  expect_error(UDI_E_INVALID, "leaves the image of 30 x 40", [&] { rendered(chunk, at::kCPU); });
+}
+
+// ---- A run ---------------------------------------------------------------------------------------------------------
+
+struct Photos : udi_test::TempFolder {
+  Photos() {
+    for (int i = 0; i < 12; ++i)
+      udi_test::write_jpeg(*this / text("images/", 100 + i, ".jpg"), uint64_t(i), 30 + 3 * i, 60 - 2 * i);
+  }
+};
+
+TEST(AugmentOnDevice, LoadersGiveTheSameBatches) {
+  const Photos photos;
+  udi_loader_config config;
+  udi_loader_config_init(&config, sizeof config);
+  config.batch_size = 5;
+  config.workers = 2;
+  const Host host;
+  Loader made(ImageSource::open(photos / "images", {}, host), small_views(), config, host);
+  Loader planned(ImageSource::open(photos / "images", {}, host), small_views(), config, host, true);
+  Views want, got;
+  for (int batch = 0; batch < 5; ++batch) {
+    made.next(want);
+    planned.next(got);  // into memory of a batch before
+    EXPECT_EQ(want.sample, got.sample);
+    EXPECT_EQ(want.coords, got.coords);
+    EXPECT_EQ(want.maps.global_weight, got.maps.global_weight);
+    const auto a = crops_of(want, 5, false), b = crops_of(got, 5, false);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i], b[i]));
+  }
+}
+
+// The log of a run without what depends on the clock.
+std::vector<Json> run_log(const Photos& photos, const std::string& out, const std::string& augment_on) {
+  const Json config = {{"preset", "small-data"},
+                       {"data", photos / "images"},
+                       {"out", photos / out},
+                       {"steps", 4},
+                       {"batch_size", 4},
+                       {"accumulate", 2},
+                       {"log_steps", 1},
+                       {"depth", 1},
+                       {"hue", 0.1},
+                       {"blur_probability_a", 0.5},
+                       {"image_size", 16},
+                       {"local_size", 8},
+                       {"augment_on", augment_on}};
+  const Host host;
+  run_job({host, at::kCPU, 2, {}}, "pretrain", config.dump());
+  std::vector<Json> lines;
+  std::istringstream log(read_text(photos / (out + "/log.jsonl")));
+  for (std::string line; std::getline(log, line);) {
+    lines.push_back(Json::parse(line));
+    lines.back().erase("images_per_second");
+    lines.back().erase("eta_seconds");
+  }
+  return lines;
+}
+
+TEST(AugmentOnDevice, RunsHaveTheSameLosses) {
+  const Photos photos;
+  const auto cpu = run_log(photos, "cpu", "cpu"), device = run_log(photos, "device", "device");
+  ASSERT_EQ(cpu.size(), 4u);
+  EXPECT_EQ(cpu, device);
+}
+
+}  // namespace
+}  // namespace udi
