@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "attention.h"
+#include "augment.h"
 #include "gelu.h"
 #include "inputs.h"
 #include "norm.h"
@@ -112,6 +113,52 @@ void add_patches(std::vector<Timed>& all, int64_t images, int32_t side) {
   }
   all.push_back({"patches", shape_text({images, 3, side, side}), patches(images * 3 * side * side, 1, 2),
                  [args](cudaStream_t s) { return kernels().patches(args, s); }});
+}
+
+// Out of images of 500 x 375, one of 12 boxes after the other: half of the crops are blurred, 0.8 jittered, 0.2 gray.
+void add_augment(std::vector<Timed>& all, int64_t images, int64_t each, int32_t size, int32_t box) {
+  constexpr int32_t kWidth = 500, kHeight = 375;
+  std::mt19937 engine(5);
+  std::vector<AugmentCrop> crops;
+  int64_t taps = 0;
+  for (int64_t i = 0; i < images * each; ++i) {
+    AugmentCrop crop{};
+    crop.image = i % images * kWidth * kHeight * 3;
+    crop.image_width = kWidth;
+    crop.height = crop.width = box;
+    crop.top = int32_t(engine() % unsigned(kHeight - box + 1));
+    crop.left = int32_t(engine() % unsigned(kWidth - box + 1));
+    crop.mirrored = int32_t(engine() % 2);
+    if (engine() % 5 != 0) {
+      const float amounts[] = {1.2f, 0.9f, 1.1f, 20};
+      crop.ops = 4;
+      for (int op = 0; op < 4; ++op) {
+        crop.op[op] = ColourOp(op);
+        crop.amount[op] = amounts[op];
+      }
+      std::swap(crop.op[1], crop.op[i % 4]);  // contrast at each place
+      std::swap(crop.amount[1], crop.amount[i % 4]);
+    }
+    if (engine() % 5 == 0) crop.op[crop.ops++] = ColourOp::kGrayscale;
+    crop.blur_whole = engine() % 2 == 0 ? 1 : -1;
+    crop.blur_inner = 5 << 20;
+    crop.blur_outer = 1 << 19;
+    for (int64_t& side : crop.taps) {
+      side = taps;
+      taps += augment_workspace(box, size);
+    }
+    crops.push_back(crop);
+  }
+  const int64_t count = int64_t(crops.size());
+  const AugmentArgs args{count,
+                         3,
+                         size,
+                         static_cast<const uint8_t*>(numbers(images * kWidth * kHeight * 3, Type::kByte)),
+                         items(crops),
+                         reinterpret_cast<int32_t*>(bytes(taps * 4)),
+                         reinterpret_cast<uint8_t*>(bytes(count * 3 * size * size))};
+  all.push_back({"augment", shape_text({images, each, 3, size, size}), augment(count, 3, size, box, box, 0.8, 0.5),
+                 [args](cudaStream_t s) { return kernels().augment(args, s); }});
 }
 
 // Student rows as in a step: cls, cls_plus and 16 samples of each global crop with a target of their own, cls and
@@ -292,6 +339,8 @@ std::vector<Timed> all_cases(int64_t batch) {
   add_gelu(all, batch * kLocals * 38);
   add_patches(all, batch * 2, 224);
   add_patches(all, batch * kLocals, 96);
+  add_augment(all, batch, 2, 224, 333);
+  add_augment(all, batch, kLocals, 96, 168);
   add_prototypes(all, batch);
   add_update(all);
   add_weight_norm(all);

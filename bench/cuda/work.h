@@ -78,4 +78,16 @@ constexpr Work attention_backward(int64_t queries, int64_t keys, int64_t pairs, 
   return {heads * ((4 * queries + 4 * keys) * dim * t + queries * 12), heads * pairs * (10 * dim + 5)};
 }
 
+// Crops of `size` out of boxes of height x width: bytes of the box and the crop once, and the crop once more each way
+// for colours and for each axis of blur, where it has them (shares of the crops). Operations: a product and a sum for
+// each of the inputs of each output, in both passes, rows first.
+constexpr Work augment(int64_t crops, int64_t channels, int64_t size, int64_t height, int64_t width, double coloured,
+                       double blurred) {
+  const int64_t box = height * width * channels, crop = size * size * channels;
+  const double passes = 2 * coloured + 4 * blurred;
+  const int64_t across = width > size ? 4 * width : 4 * size, down = height > size ? 4 * height : 4 * size;
+  return {crops * (box + crop) + int64_t(double(crops * crop) * passes),
+          crops * channels * 2 * (height * across + size * down)};
+}
+
 }  // namespace udi::cuda::bench

@@ -88,3 +88,7 @@ for what in data step extract; do
   run 0 bench $what "${model_options[@]}"
   result 'r["images_per_second"] > 0 and r["rounds"] == 2 and r["peak_bytes"] >= 0'
 done
+run 0 bench data "${model_options[@]}" --augment-on device  # crops are left to a GPU: none is needed to decode
+result 'r["images_per_second"] > 0 and r["augment_on"] == "device"'
+run 2 bench step "${model_options[@]}" --augment-on device
+says 'needs a GPU'

@@ -34,6 +34,7 @@ wrong 'patch_size' pretrain --data a --out b --image-size 30 --patch-size 16
 wrong 'batch_size: 0 is below the minimum of 1' pretrain --data a --out b --batch-size 0
 echo '{"batchsize": 4}' >unknown.json
 wrong "did you mean 'batch_size'?" pretrain --data a --out b --config unknown.json
+wrong 'needs a GPU' pretrain --data a --out b --augment-on device
 wrong 'knn_train and knn_test' pretrain --data a --out b --knn-train a
 
 # An option that would do nothing is refused, with what it lacks.

@@ -217,5 +217,16 @@ TEST(Settings, LimitsReachTheLoader) {
   EXPECT_EQ(decode_settings(config).max_pixels, 1000u);
 }
 
+TEST(Settings, AugmentationOnTheDeviceNeedsAGpu) {
+  EXPECT_FALSE(augments_on_device(pretrain(""), at::kCPU));
+  try {
+    augments_on_device(pretrain(R"("augment_on": "device")"), at::kCPU);
+    FAIL() << "the CPU is no GPU";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status, UDI_E_INVALID);
+    EXPECT_NE(error.message.find("needs a GPU, and the device is the CPU"), std::string::npos) << error.message;
+  }
+}
+
 }  // namespace
 }  // namespace udi
