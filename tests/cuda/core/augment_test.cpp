@@ -1,6 +1,7 @@
 // Crops made by kernels, emulated, against those of src/image and src/data: every bit, from a plan to a whole run.
 #include "data/augment.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "data/loader.h"
@@ -223,9 +224,12 @@ std::vector<Json> run_log(const Photos& photos, const std::string& out, const st
 
 TEST(AugmentOnDevice, RunsHaveTheSameLosses) {
   const Photos photos;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // emulated kernels take turns
   const auto cpu = run_log(photos, "cpu", "cpu"), device = run_log(photos, "device", "device");
   ASSERT_EQ(cpu.size(), 3u);
   EXPECT_EQ(cpu, device);
+  at::set_num_threads(threads);
 }
 
 }  // namespace
