@@ -12,7 +12,6 @@ udi_status udi_group_create(udi_context* context, const udi_group_config* config
     const udi_group_config given = read_config_or_default(config, "config", udi_group_config_init);
     GroupSettings settings{given.rank, given.world, given.port, given.timeout, given.bucket_bytes, {}};
     if (given.address) settings.address = given.address;
-    check_device(settings, context->context->device);
     *out = new udi_group{context->context, std::make_shared<Group>(settings, context->context->host)};
   });
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "dist/c10d.h"
 #include "dist/heart.h"
+#include "dist/nccl_link.h"
 #include "dist/sockets.h"
 #define USE_C10D_GLOO
 #include "torch/csrc/distributed/c10d/ProcessGroupGloo.hpp"
@@ -66,16 +67,10 @@ struct Group::Link {
   Board board;
   std::unique_ptr<Heart> heart;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  std::unique_ptr<NcclLink> nccl;  // null: no sums between GPUs
   std::vector<c10::intrusive_ptr<c10d::Work>> pending;
   // The last to come is the first to go: connections, then the beats, then the store.
 };
-
-void check_device(const GroupSettings& settings, at::Device device) {
-  if (device.is_cpu()) return;
-  const Place place = place_of(settings);
-  check(place.world == 1, UDI_E_UNSUPPORTED, "rank ", place.rank, " of ", place.world, " is on ", device.str(),
-        ": ranks on GPUs need NCCL, which libudi does not offer yet; run them on the CPU, or one process alone (world 1)");
-}
 
 // ---- Meeting -----------------------------------------------------------------------------------------------------
 
@@ -87,11 +82,11 @@ GroupSettings Group::alone() {
 }
 
 Group::Group(const GroupSettings& settings, const Host& host)
-    : bucket_bytes_(settings.bucket_bytes > 0 ? settings.bucket_bytes : kBucketBytes) {
+    : bucket_bytes_(settings.bucket_bytes > 0 ? settings.bucket_bytes : kBucketBytes), timeout_(settings.timeout) {
   const Place place = place_of(settings);
   rank_ = place.rank;
   world_ = place.world;
-  if (world_ > 1) meet(place, settings.timeout, host);
+  if (world_ > 1) meet(place, host);
 }
 
 // Connections go first: who still waits for this rank must not wait for the rest. The store goes when all have left, so
@@ -99,6 +94,8 @@ Group::Group(const GroupSettings& settings, const Host& host)
 Group::~Group() {
   if (!link_) return;
   const WithoutSigpipe quiet;
+  if (!lost_.empty() && link_->nccl) link_->nccl->abort();
+  link_->nccl.reset();
   link_->pending.clear();
   link_->gloo.reset();
   link_->heart.reset();
@@ -117,11 +114,11 @@ Group::~Group() {
   }
 }
 
-void Group::meet(const Place& place, double timeout, const Host& host) {
+void Group::meet(const Place& place, const Host& host) {
   const WithoutSigpipe quiet;
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  link_ = std::make_unique<Link>(Link{Board(place, timeout, [&] { host.check_cancel(); }), nullptr, {}, {}});
+  link_ = std::make_unique<Link>(Link{Board(place, timeout_, [&] { host.check_cancel(); }), nullptr, {}, {}, {}});
   Board& board = link_->board;
   if (place.rank == 0) host.log(UDI_LOG_INFO, "ranks:     ", world_, ", meeting at ", place.address, " port ", board.port());
 
@@ -136,15 +133,15 @@ void Group::meet(const Place& place, double timeout, const Host& host) {
       continue;
     }
     host.check_cancel();
-    check(seconds() < timeout, UDI_E_IO, "rank ", missing, " of ", world_, " has not come to ", place.address, " port ",
-          board.port(), " within ", timeout, " s");
+    check(seconds() < timeout_, UDI_E_IO, "rank ", missing, " of ", world_, " has not come to ", place.address, " port ",
+          board.port(), " within ", timeout_, " s");
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 
   keeps_store_ = place.rank == 0 && !place.store_is_kept;
-  link_->heart = std::make_unique<Heart>(board.another(), rank_, world_, std::min(1.0, timeout / 4), keeps_store_);
+  link_->heart = std::make_unique<Heart>(board.another(), rank_, world_, std::min(1.0, timeout_ / 4), keeps_store_);
   exchange([&] {
-    const auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(int64_t(timeout * 1000)));
+    const auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(int64_t(timeout_ * 1000)));
     const char* const interface = own_environment(kInterface);
     options->devices.push_back(interface && *interface
                                    ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
@@ -153,6 +150,34 @@ void Group::meet(const Place& place, double timeout, const Host& host) {
     link_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(board.connection().store, int(rank_), int(world_), options);
   });
   agree_on([] {});  // nobody leaves while another one is still connecting
+}
+
+// By NCCL's own interface: c10d's ends the process when time is up, and is compiled with CUDA's headers.
+void Group::use_device(at::Device device) {
+  if (!link_) return;
+  const auto ranks = agree([&](Words& mine) {
+    mine[0] = int64_t(device.type());
+    if (nccl::takes(device)) mine[1] = nccl::version();
+  });
+  for (int64_t rank = 1; rank < world_; ++rank) {
+    const Words &first = ranks[0], &other = ranks[size_t(rank)];
+    check(other[0] == first[0], UDI_E_INVALID, "rank 0 is on ", c10::DeviceTypeName(at::DeviceType(first[0]), true),
+          ", rank ", rank, " on ", c10::DeviceTypeName(at::DeviceType(other[0]), true),
+          ": all must be on the CPU, or all on GPUs");
+    check(other[1] == first[1], UDI_E_DEVICE, "rank 0 has NCCL ", first[1], ", rank ", rank, " ", other[1],
+          ": all must have the same");
+  }
+  if (!nccl::takes(device) || link_->nccl) return;
+  std::string id;
+  agree_on([&] {
+    if (first()) id = NcclLink::new_id();
+  });
+  id = broadcast_text(id);
+  exchange([&] {
+    link_->nccl = std::make_unique<NcclLink>(device, rank_, world_, id, timeout_,
+                                             [this] { return link_->heart->suspects(); });
+  });
+  agree_on([] {});
 }
 
 // LibTorch notes each exchange of the process in one table, whose lock it takes too late: ranks that are threads of one
@@ -166,7 +191,8 @@ c10::intrusive_ptr<c10d::Work> one_at_a_time(const Start& start) {
 
 // ---- Exchanging --------------------------------------------------------------------------------------------------
 
-// What LibTorch throws when a connection breaks or time is up becomes an error that names the rank.
+// What LibTorch or NCCL throws when a connection breaks or time is up becomes an error that names the rank that it was; an
+// Error is this rank's own.
 template <class Body>
 void Group::exchange(Body&& body) {
   if (!lost_.empty()) fail(UDI_E_IO, lost_);
@@ -174,8 +200,8 @@ void Group::exchange(Body&& body) {
   link_->heart->note_exchange();
   try {
     body();
-  } catch (const Error&) {
-    throw;
+  } catch (const Error& error) {
+    fail_here(error);
   } catch (const c10::Error& error) {
     fail_lost(error.what_without_backtrace());
   } catch (const std::exception& error) {
@@ -184,8 +210,16 @@ void Group::exchange(Body&& body) {
 }
 
 void Group::fail_lost(const std::string& reason) {
+  if (link_->nccl) link_->nccl->abort();
   lost_ = link_->heart->diagnose(link_->board, reason.substr(0, std::min(reason.find('\n'), size_t(160))));
   fail(UDI_E_IO, lost_);
+}
+
+void Group::fail_here(Error error) {
+  leave(error.message);
+  error.message = lost_;
+  error.rank = rank_;
+  throw error;
 }
 
 void Group::leave(const std::string& why) {
@@ -202,6 +236,7 @@ void Group::sum(const at::Tensor& values) {
 void Group::sum_later(const at::Tensor& values) {
   if (!link_ || !lost_.empty()) return;  // wait() says so
   exchange([&] {
+    if (link_->nccl && link_->nccl->device() == values.device()) return link_->nccl->sum_later(values);
     std::vector<at::Tensor> list{values};
     link_->pending.push_back(one_at_a_time([&] { return link_->gloo->allreduce(list); }));
   });
@@ -222,6 +257,7 @@ void Group::wait() {
   }
   if (!lost_.empty()) fail(UDI_E_IO, lost_);
   if (!broken.empty()) fail_lost(broken);
+  if (link_->nccl) exchange([&] { link_->nccl->wait(); });
 }
 
 void Group::broadcast(const at::Tensor& values) {

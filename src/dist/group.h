@@ -1,5 +1,6 @@
 // The ranks of a distributed run and what they exchange. Every rank makes the same calls in the same order; all but
-// sum_later() return when this rank's part is done. Tensors are contiguous, on the CPU, of the same size everywhere.
+// sum_later() return when this rank's part is done. Tensors are contiguous, of the same size everywhere, and on the CPU,
+// but for sums after use_device().
 //
 // When a rank is gone, or does not come within the timeout, every call fails with UDI_E_IO and a message that names it,
 // and so does every later one.
@@ -32,6 +33,11 @@ class Group {
   bool first() const { return rank_ == 0; }
   int64_t bucket_bytes() const { return bucket_bytes_; }
 
+  // Sums of tensors on this rank's own device go from one to the other: between GPUs by NCCL, which the first call sets
+  // up; on the CPU there is nothing to set up. UDI_E_INVALID: the ranks are on devices of two kinds; UDI_E_DEVICE: no NCCL
+  // that fits, or two ranks on one GPU.
+  void use_device(at::Device device);
+
   // Runs body on every rank and waits for all. If one fails, all fail with its error, whose message and Error::rank say
   // which; each rank's words else, in the order of the ranks.
   using Words = std::array<int64_t, 8>;
@@ -55,19 +61,18 @@ class Group {
   struct Link;
 
   static GroupSettings alone();
-  void meet(const Place& place, double timeout, const Host& host);
+  void meet(const Place& place, const Host& host);
   template <class Body>
   void exchange(Body&& body);
   [[noreturn]] void fail_lost(const std::string& reason);
+  [[noreturn]] void fail_here(Error error);
 
   int64_t rank_ = 0, world_ = 1, bucket_bytes_ = 0;
+  double timeout_ = 0;
   bool keeps_store_ = false;
   std::string lost_;  // not empty: nothing works any more, and why
   std::unique_ptr<Link> link_;  // null: a group of one
 };
-
-// UDI_E_UNSUPPORTED: more ranks than one on a GPU. NCCL is not offered.
-void check_device(const GroupSettings& settings, at::Device device);
 
 // body with a group, or alone. agree_with_first: rank 0's words.
 inline void agree_on(Group* group, const std::function<void()>& body) { group ? group->agree_on(body) : body(); }

@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kLost = "lost";  // the first reason for which a rank left
 constexpr double kBeatsToWatch = 3;
+constexpr int kBeatsOfSilence = 10;
 
 std::string beat_key(int64_t rank) { return text("beat/", rank); }
 
@@ -43,15 +44,25 @@ Heart::~Heart() {
 void Heart::live() {
   try {
     int64_t beats = 0;
+    std::string heard;
     do {
       board_.set(beat_key(rank_), text(++beats, " ", exchange_.load(std::memory_order_relaxed)));
-      if (const auto word = board_.look(kLost)) {
-        const std::lock_guard lock(mutex_);
-        word_ = *word;
-      }
+      const auto word = board_.look(kLost);
+      const std::string now = sign_of(board_, (rank_ + 1) % world_).beats;
+      const std::lock_guard lock(mutex_);
+      if (word) word_ = *word;
+      silent_beats_ = now == heard ? silent_beats_ + 1 : 0;
+      heard = now;
     } while (rest(1));
-  } catch (const std::exception&) {  // the store is gone: whoever meets it next says so
+  } catch (const std::exception&) {  // whoever meets the store next says so
+    const std::lock_guard lock(mutex_);
+    store_is_gone_ = true;
   }
+}
+
+bool Heart::suspects() {
+  const std::lock_guard lock(mutex_);
+  return !word_.empty() || store_is_gone_ || silent_beats_ >= kBeatsOfSilence;
 }
 
 bool Heart::rest(double beats) {

@@ -1,5 +1,5 @@
-// Says on the board that this rank lives, every second, and learns there when one does not. A thread that ends with the
-// object.
+// Says on the board that this rank lives, every second, and learns there when one does not: each watches the next one. A
+// thread that ends with the object.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,10 @@ class Heart {
 
   // This rank is at its n-th exchange with the others.
   void note_exchange() { exchange_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Who waits for something that does not break by itself asks now and then: another rank has left a word, the store is
+  // gone, or the next rank has said nothing for ten beats. Asks nobody.
+  bool suspects();
 
   // After an exchange failed: which rank it was, in words, the same on every rank that is left. Takes a few beats.
   // reason: what LibTorch said.
@@ -49,6 +53,8 @@ class Heart {
   std::condition_variable ending_;
   bool end_ = false;
   std::string word_;  // what the board says was lost; empty: nothing
+  bool store_is_gone_ = false;
+  int silent_beats_ = 0;  // of the next rank
   std::thread thread_;
 };
 

@@ -39,9 +39,7 @@ void be_quiet(const Host& outer, int64_t rank, Host* host) {
 }  // namespace
 
 Json run_on_ranks(const JobHost& host, JobConfig& config, const std::function<Json(const JobHost&)>& body) {
-  const GroupSettings settings = group_settings(config);
-  check_device(settings, host.device);
-  const auto group = std::make_shared<Group>(settings, host.host);
+  const auto group = std::make_shared<Group>(group_settings(config), host.host);
   for (const char* place : {"rank", "world"}) config.set(place, nullptr);  // of this process, not of the job
   if (group->world() == 1) return body(host);
 

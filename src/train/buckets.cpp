@@ -7,7 +7,7 @@ namespace {
 
 // 0 times a number is 0, and NaN for what is no number. One pass, in several sums at once.
 bool all_finite(const at::Tensor& values) {
-  if (!values.is_cpu() || values.scalar_type() != at::kFloat) return values.isfinite().all().item<bool>();
+  if (values.scalar_type() != at::kFloat) return values.isfinite().all().item<bool>();
   constexpr int64_t kLanes = 16;
   const float* const v = values.const_data_ptr<float>();
   const int64_t size = values.numel(), whole = size / kLanes * kLanes;
@@ -28,6 +28,7 @@ void GradientBuckets::begin(std::vector<at::Tensor> gradients) {
   sent_ = gradients_[0].numel();
   ready_.assign(gradients_.size(), sent_);
   finite_ = true;
+  if (!gradients_[0].is_cpu()) finite_there_ = at::ones({}, gradients_[0].options().dtype(at::kBool));
 }
 
 void GradientBuckets::ready(size_t strand, int64_t first_element) {
@@ -45,7 +46,11 @@ void GradientBuckets::send_from(int64_t first_element) {
     at::Tensor piece = gradients_[0].narrow(0, begin, sent_ - begin);
     for (size_t strand = 1; strand < gradients_.size(); ++strand)
       piece.add_(gradients_[strand].narrow(0, begin, sent_ - begin));
-    finite_ = finite_ && all_finite(piece);
+    if (piece.is_cpu()) {
+      finite_ = finite_ && all_finite(piece);
+    } else {
+      finite_there_.logical_and_(piece.isfinite().all());
+    }
     sent_ = begin;
     group_.sum_later(piece);
   }
@@ -56,5 +61,7 @@ void GradientBuckets::finish() {
   send_from(0);
   group_.wait();
 }
+
+bool GradientBuckets::finite() const { return finite_ && (!finite_there_.defined() || finite_there_.item<bool>()); }
 
 }  // namespace udi

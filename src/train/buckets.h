@@ -24,7 +24,7 @@ class GradientBuckets {
   // failed holds nobody up. UDI_E_IO.
   void finish();
 
-  bool finite() const { return finite_; }  // of this rank's own gradients
+  bool finite() const;  // of this rank's own gradients; waits for the device
 
  private:
   void send_from(int64_t first_element);
@@ -35,6 +35,7 @@ class GradientBuckets {
   std::vector<int64_t> ready_;  // of each strand
   int64_t sent_ = 0;            // elements from here on are on their way
   bool finite_ = true;
+  at::Tensor finite_there_;     // on a GPU: asked for at the end, since asking waits
 };
 
 }  // namespace udi

@@ -76,7 +76,10 @@ void Trainer::join(std::shared_ptr<Group> group) {
         "the trainer is rank ", config_.rank, " of ", config_.world, ", the group's is ", group->rank(), " of ",
         group->world());
   leave_device();
-  if (group->world() > 1) copy_first(*group, *this);
+  if (group->world() > 1) {
+    group->use_device(student_.device());
+    copy_first(*group, *this);
+  }
   group_ = group->world() > 1 ? std::move(group) : nullptr;
   buckets_ = group_ ? std::make_unique<GradientBuckets>(*group_) : nullptr;
 }

@@ -66,6 +66,7 @@ std::vector<RankResult> run_ranks(int32_t world, Body&& body, double timeout = 2
         GroupSettings settings = point.settings(rank, world, timeout);
         settings.bucket_bytes = bucket_bytes;
         const auto group = std::make_shared<Group>(settings, host);
+        group->use_device(at::kCPU);
         body(group);
       } catch (const Error& error) {
         results[size_t(rank)] = {error.status, error.message};
