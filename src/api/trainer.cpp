@@ -83,12 +83,16 @@ udi_status udi_trainer_step(udi_trainer* trainer, const udi_views* const* views,
                             udi_error* error) {
   const auto body = [&] {
     require(trainer, "trainer");
-    require(views, "views");
-    in_range("count", count, 1, 1 << 20);
-    if (stats) check_out_struct(stats, "stats");
     std::vector<const Views*> batch;
-    for (int64_t i = 0; i < count; ++i) {
-      batch.push_back(&in_context(views[i], text("views[", i, "]"), trainer->context).views);
+    try {
+      require(views, "views");
+      in_range("count", count, 1, 1 << 20);
+      if (stats) check_out_struct(stats, "stats");
+      for (int64_t i = 0; i < count; ++i) {
+        batch.push_back(&in_context(views[i], text("views[", i, "]"), trainer->context).views);
+      }
+    } catch (const Error& why) {  // ranks that have nothing to refuse would wait for this one
+      trainer->trainer->refuse_step(why);
     }
     udi_step_stats measured{};
     const NoteSteps note{*trainer};  // an error that comes late takes steps back

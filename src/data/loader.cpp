@@ -61,6 +61,10 @@ Loader::Loader(ImageSource source, const udi_view_config& views, const udi_loade
 
 Loader::~Loader() = default;
 
+void Loader::end_epochs_on(int64_t batches) {
+  if (steps_per_epoch_ > batches) steps_per_epoch_ -= steps_per_epoch_ % batches;
+}
+
 void Loader::next(Views& out) {
   host_.check_cancel();
   if (!pool_) {

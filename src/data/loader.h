@@ -31,6 +31,8 @@ class Loader {
 
   const ImageSource& source() const { return source_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }  // of this rank; what is left of an epoch is dropped
+  // Before the first batch: an epoch ends with a whole number of so many batches, where it has as many.
+  void end_epochs_on(int64_t batches);
 
   // The next batch, swapped into `out`, whose memory is used for a later one. An unreadable image is replaced by
   // another of the set, drawn from (seed, epoch, its number); Views::sample says which is shown. UDI_E_FORMAT: more

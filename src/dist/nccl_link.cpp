@@ -172,6 +172,10 @@ template <class Body>
 void NcclLink::or_abort(Body&& body) {
   try {
     body();
+  } catch (const c10::Error& error) {  // of the stream or an event: CUDA has failed on this rank
+    abort();
+    const std::string what = error.what_without_backtrace();
+    fail(UDI_E_DEVICE, what.substr(0, what.find('\n')));
   } catch (...) {
     abort();
     throw;

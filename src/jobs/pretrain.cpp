@@ -199,12 +199,19 @@ class Run {
   bool step() {
     std::vector<const Views*> given;
     views_.resize(size_t(plan_.accumulate));
-    agree_on(group(), [&] {
+    const auto load = [&](Group::Words& words) {
       for (Views& views : views_) {
         loader_.next(views);
         given.push_back(&views);
       }
-    });
+      words[0] = loader_.bad_images();
+    };
+    if (group()) {
+      check_bad_images(group()->agree(load));
+    } else {
+      Group::Words words{};
+      load(words);
+    }
     udi_step_stats stats{};
     try {
       trainer_.step(given, host_.host, &stats);
@@ -241,6 +248,18 @@ class Run {
       if (folder_) folder_->log(line);
     });
     pace_.skip();
+  }
+
+  // Each rank's loader has its own in view; all together may be too many.
+  void check_bad_images(const std::vector<Group::Words>& ranks) {
+    int64_t met = 0;
+    for (const Group::Words& words : ranks) met += words[0];
+    if (met == bad_met_) return;
+    bad_met_ = met;
+    const int64_t bad = bad_images();
+    const double max_bad = config_.number("max_bad");
+    check(double(bad) * 100 <= max_bad * double(plan_.images), UDI_E_FORMAT, bad, " of ", plan_.images,
+          " images are unreadable, more than max_bad = ", max_bad, " percent; the log names them");
   }
 
   // Of all ranks, each image once.
@@ -285,7 +304,8 @@ class Run {
   Diary diary_;
   CollapseMonitor monitor_;
   std::vector<Views> views_;
-  int64_t saved_;  // steps in the newest checkpoint; -1: there is none
+  int64_t saved_;        // steps in the newest checkpoint; -1: there is none
+  int64_t bad_met_ = 0;  // by the ranks so far: an image that two have met counts twice
   Pace pace_;
   Json last_ = Json::object(), knn_before_ = Json::object(), knn_after_ = Json::object();
 };
@@ -327,6 +347,7 @@ Json pretrain(const JobHost& host, JobConfig& config) {
   config.set("data", std::filesystem::absolute(config.string("data")).lexically_normal().string());
   Loader loader(ImageSource::open(config.string("data"), source_settings(config), host.host), plan.views,
                 loader_settings(config, host.num_threads, rank, plan.ranks), host.host, on_device);
+  loader.end_epochs_on(plan.accumulate);
   plan.images = loader.source().size();
   check_same_images(host, loader.source(), config.string("data"));
   plan.train = train_settings(config, loader.steps_per_epoch());

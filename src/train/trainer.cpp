@@ -72,9 +72,11 @@ Trainer::~Trainer() = default;
 
 void Trainer::join(std::shared_ptr<Group> group) {
   const bool alone = config_.world == 1;
-  check(alone || (config_.world == group->world() && config_.rank == group->rank()), UDI_E_INVALID,
-        "the trainer is rank ", config_.rank, " of ", config_.world, ", the group's is ", group->rank(), " of ",
-        group->world());
+  group->agree_on([&] {
+    check(alone || (config_.world == group->world() && config_.rank == group->rank()), UDI_E_INVALID,
+          "the trainer is rank ", config_.rank, " of ", config_.world, ", the group's is ", group->rank(), " of ",
+          group->world());
+  });
   leave_device();
   if (group->world() > 1) {
     group->use_device(student_.device());
@@ -82,6 +84,11 @@ void Trainer::join(std::shared_ptr<Group> group) {
   }
   group_ = group->world() > 1 ? std::move(group) : nullptr;
   buckets_ = group_ ? std::make_unique<GradientBuckets>(*group_) : nullptr;
+}
+
+void Trainer::refuse_step(const Error& why) {
+  agree_on(group_.get(), [&] { throw why; });
+  throw why;
 }
 
 void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats) {

@@ -52,6 +52,8 @@ class Trainer {
   // views do not fit. After any of these nothing has moved. Where kernels work (model/kernels.h), without stats,
   // UDI_E_NONFINITE may come some steps later: nothing has moved since the step it names, and steps() is that step.
   void step(const std::vector<const Views*>& views, const Host& host, udi_step_stats* stats);
+  // In place of a step that this rank cannot begin: the step of every rank fails with this error.
+  [[noreturn]] void refuse_step(const Error& why);
 
   // Waits for the steps so far and reads what they came to: UDI_E_NONFINITE, as step(). Before state().
   void settle();

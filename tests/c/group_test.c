@@ -106,11 +106,18 @@ static void* run_rank(void* argument) {
   train(trainer, loader, self->stats);
   assert_int_equal(udi_trainer_steps(trainer), STEPS);
 
+  /* What one rank alone refuses, both do, and the next step works. */
+  udi_error refused = {0};
+  const udi_views* const some = views;
+  const udi_status status_of_null = udi_trainer_step(trainer, self->rank == 1 ? NULL : &some, 1, NULL, &refused);
+  assert_int_equal(status_of_null, UDI_E_INVALID);
+  assert_string_equal(refused.message, "rank 1 of 2: views is NULL");
+  assert_works(udi_trainer_step(trainer, &some, 1, NULL, &refused));
+
   /* A cancel of one rank ends the step of both. */
   if (self->rank == 1) udi_context_cancel(context);
-  const udi_views* const batch = views;
   udi_error error = {0};
-  const udi_status status = udi_trainer_step(trainer, &batch, 1, NULL, &error);
+  const udi_status status = udi_trainer_step(trainer, &some, 1, NULL, &error);
   assert_int_equal(status, UDI_E_CANCELLED);
   udi_views_free(views);
   udi_trainer_free(trainer);

@@ -5,6 +5,7 @@ Usage: ranks.py UDI PART FOLDER      PART: equal, jobs or failures; FOLDER: empt
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,9 @@ def equal():
     ended_well(Ranks(2, [*steps, "--out", "accumulated", "--accumulate", "2", "--bucket-bytes", "4096"]))
     run(*steps[1:], "--out", "accumulated_alone", "--accumulate", "2")
     assert_same_run("accumulated_alone", "accumulated", range(20))
+    # 40 images are three batches of 12, of which the third fills no step: the run is that of whole batches of 24.
+    run(*steps[1:], "--out", "whole", "--batch-size", "24")
+    assert_same_run("whole", "accumulated_alone", range(20))
 
     # From one rank to two and back.
     ended_well(Ranks(2, [*steps, "--out", "two", "--resume", "one/checkpoint-000000006.safetensors"]))
@@ -134,6 +138,17 @@ def failures():
     assert ranks.end() == [2] * 5
     assert "batch_size: 12 images are of all 5 ranks" in "".join(ranks[0].err), ranks[0].err
     assert not os.path.exists("no")
+
+    # Unreadable images of all ranks together are too many, though no rank has met more than it may.
+    shutil.copytree("set/train", "bad")
+    for image in sorted(path for path in pathlib.Path("bad").rglob("*") if path.is_file())[3:18:14]:
+        image.write_bytes(b"no image")
+    ranks = Ranks(2, [UDI, "pretrain", "--data", "bad", *TINY, "--steps", "3", "--max-bad", "3", "--out", "unreadable"])
+    assert ranks.end() == [1, 1]
+    for rank in ranks.ranks:
+        words = "".join(rank.err)
+        assert words.count("unreadable image") == 1, words
+        assert "2 of 40 images are unreadable, more than max_bad = 3 percent" in words, words
 
     # A rank that is killed, the first one or another: all end, and name it. The last checkpoint is whole.
     for killed in (0, 1):

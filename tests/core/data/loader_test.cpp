@@ -138,6 +138,20 @@ TEST(Loader, VisitsEveryImageOnceAnEpoch) {
   EXPECT_EQ(loader->position(), 9);
 }
 
+TEST(Loader, EndsEpochsOnWholeSteps) {
+  const PictureFolder folder(23);  // five batches
+  const Host host;
+  const std::pair<int64_t, int64_t> cases[] = {{1, 5}, {2, 4}, {3, 3}, {5, 5}, {6, 5}};
+  for (const auto& [of, kept] : cases) {
+    const auto loader = open_loader(folder, small_loader(), host);
+    loader->end_epochs_on(of);
+    EXPECT_EQ(loader->steps_per_epoch(), kept);
+    const auto batches = take(*loader, int(kept) + 1);
+    EXPECT_EQ(batches[size_t(kept - 1)].epoch, 0);
+    EXPECT_EQ(batches[size_t(kept)].epoch, 1);
+  }
+}
+
 TEST(Loader, GoesOnFromAnyPosition) {
   const PictureFolder folder(14);
   const Host host;
