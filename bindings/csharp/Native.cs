@@ -1106,8 +1106,7 @@ namespace Udi
         /// and without any the group is this process alone, which opens no connection. Until it is freed, a group of
         /// more keeps threads of its own and one connection a rank; rank 0 listens on the port. They are not encrypted:
         /// use a network that is trusted. UDI_E_INVALID: also variables or ranks that contradict each other; UDI_E_IO:
-        /// the port is taken, or a rank has not come within the timeout (the message names it); UDI_E_UNSUPPORTED: more
-        /// than one rank in a context on a GPU.</summary>
+        /// the port is taken, or a rank has not come within the timeout (the message names it).</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_group_create(ContextHandle context, GroupConfig* config, out GroupHandle @out,
                 Error* error);
@@ -1138,9 +1137,11 @@ namespace Udi
 
         /// <summary>Steps from now on are over the ranks of group, which is of the same context. Every rank calls it,
         /// each with a trainer of the same configuration; all become what rank 0's is, weights, optimizer, centers and
-        /// steps. So a run goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create.
-        /// UDI_E_INVALID: the ranks' configurations differ (the message says in what), or rank and world in the
-        /// trainer's are another group's; UDI_E_IO: a rank is gone.</summary>
+        /// steps. So a run goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create. Ranks
+        /// on GPUs, one on each, sum gradients by NCCL 2.18 or later, which is set up here. UDI_E_INVALID: the ranks'
+        /// configurations differ (the message says in what), rank and world in the trainer's are another group's, or
+        /// some ranks are on CPUs and some on GPUs; UDI_E_DEVICE: NCCL is missing, of another version, or fails, as it
+        /// does with two ranks on one GPU; UDI_E_IO: a rank is gone.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_join(TrainerHandle trainer, GroupHandle group, Error* error);
 
@@ -1153,7 +1154,8 @@ namespace Udi
         /// udi_trainer_save. Nothing has moved since the step that its message names, and udi_trainer_steps is that
         /// step again. In a group every rank calls it, with equally many views; the step is over the images of all, and
         /// leaves the same trainer on every rank. If it fails on one rank it fails on all, with that rank's status and
-        /// a message that names it; UDI_E_IO: a rank is gone, or has not come within the timeout.</summary>
+        /// a message that names it, also where that rank refuses an argument other than the trainer; UDI_E_IO: a rank
+        /// is gone, or has not come within the timeout; UDI_E_DEVICE: NCCL or CUDA fails on this rank.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_trainer_step(TrainerHandle trainer, IntPtr[] views, long count, StepStats* stats,
                 Error* error);

@@ -423,8 +423,7 @@ DOCS = {
         "Until it is freed, a group of more keeps threads of its own and one connection a rank; rank 0 "
         "listens on the port. They are not encrypted: use a network that is trusted. UDI_E_INVALID: also "
         "variables or ranks that contradict each other; UDI_E_IO: the port is taken, or a rank has not come "
-        "within the timeout (the message names it); UDI_E_UNSUPPORTED: more than one rank in a context on a "
-        "GPU."
+        "within the timeout (the message names it)."
     ),
     "udi_group_rank": (
         "0 to world - 1; 0 for NULL"
@@ -448,8 +447,11 @@ DOCS = {
         "Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, "
         "each with a trainer of the same configuration; all become what rank 0's is, weights, optimizer, "
         "centers and steps. So a run goes on from a checkpoint on any number of ranks: rank 0 loads it, the "
-        "others create. UDI_E_INVALID: the ranks' configurations differ (the message says in what), or rank "
-        "and world in the trainer's are another group's; UDI_E_IO: a rank is gone."
+        "others create. Ranks on GPUs, one on each, sum gradients by NCCL 2.18 or later, which is set up "
+        "here. UDI_E_INVALID: the ranks' configurations differ (the message says in what), rank and world in "
+        "the trainer's are another group's, or some ranks are on CPUs and some on GPUs; UDI_E_DEVICE: NCCL is "
+        "missing, of another version, or fails, as it does with two ranks on one GPU; UDI_E_IO: a rank is "
+        "gone."
     ),
     "udi_trainer_step": (
         "One optimisation step over all images of views[0..count): teacher, targets, student, loss, "
@@ -461,8 +463,9 @@ DOCS = {
         "calls after it, or from udi_trainer_save. Nothing has moved since the step that its message names, "
         "and udi_trainer_steps is that step again. In a group every rank calls it, with equally many views; "
         "the step is over the images of all, and leaves the same trainer on every rank. If it fails on one "
-        "rank it fails on all, with that rank's status and a message that names it; UDI_E_IO: a rank is gone, "
-        "or has not come within the timeout."
+        "rank it fails on all, with that rank's status and a message that names it, also where that rank "
+        "refuses an argument other than the trainer; UDI_E_IO: a rank is gone, or has not come within the "
+        "timeout; UDI_E_DEVICE: NCCL or CUDA fails on this rank."
     ),
     "udi_trainer_steps": (
         "Steps done; 0 for NULL."

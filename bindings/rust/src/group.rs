@@ -13,8 +13,7 @@ impl Group {
     /// Meets the other ranks: every process calls it, and it returns when all have come. With `GroupConfig::default()` the
     /// launcher (torchrun, mpirun or srun) says which rank this is; without one the group is this process alone.
     /// [`Status::Invalid`](crate::Status): also variables or ranks that contradict each other;
-    /// [`Status::Io`](crate::Status): the port is taken, or a rank has not come within the timeout;
-    /// [`Status::Unsupported`](crate::Status): more than one rank in a context on a GPU.
+    /// [`Status::Io`](crate::Status): the port is taken, or a rank has not come within the timeout.
     pub fn new(context: &Context, config: &GroupConfig) -> Result<Group> {
         let mut raw_config = config.raw();
         let address = config.address.as_deref().map(c_text).transpose()?;

@@ -6,7 +6,7 @@ public final class Group extends Handle<Native.GroupHandle> {
      * Meets the other ranks: every process calls it, and it returns when all have come. With a new {@link GroupConfig} the
      * launcher (torchrun, mpirun or srun) says which rank this is; without one the group is this process alone.
      * {@link Status#INVALID}: also variables or ranks that contradict each other; {@link Status#IO}: the port is taken, or a
-     * rank has not come within the timeout; {@link Status#UNSUPPORTED}: more than one rank in a context on a GPU.
+     * rank has not come within the timeout.
      *
      * @param context where it lives
      * @param config where the ranks meet

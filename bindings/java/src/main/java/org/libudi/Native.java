@@ -868,8 +868,7 @@ interface Native extends Library {
      * without any the group is this process alone, which opens no connection. Until it is freed, a group of more keeps
      * threads of its own and one connection a rank; rank 0 listens on the port. They are not encrypted: use a network
      * that is trusted. UDI_E_INVALID: also variables or ranks that contradict each other; UDI_E_IO: the port is taken,
-     * or a rank has not come within the timeout (the message names it); UDI_E_UNSUPPORTED: more than one rank in a
-     * context on a GPU. */
+     * or a rank has not come within the timeout (the message names it). */
     int udi_group_create(ContextHandle context, GroupConfig config, PointerByReference out, Error error);
 
     /** 0 to world - 1; 0 for NULL */
@@ -893,8 +892,10 @@ interface Native extends Library {
 
     /** Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, each with a
      * trainer of the same configuration; all become what rank 0's is, weights, optimizer, centers and steps. So a run
-     * goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create. UDI_E_INVALID: the ranks'
-     * configurations differ (the message says in what), or rank and world in the trainer's are another group's;
+     * goes on from a checkpoint on any number of ranks: rank 0 loads it, the others create. Ranks on GPUs, one on each,
+     * sum gradients by NCCL 2.18 or later, which is set up here. UDI_E_INVALID: the ranks' configurations differ (the
+     * message says in what), rank and world in the trainer's are another group's, or some ranks are on CPUs and some on
+     * GPUs; UDI_E_DEVICE: NCCL is missing, of another version, or fails, as it does with two ranks on one GPU;
      * UDI_E_IO: a rank is gone. */
     int udi_trainer_join(TrainerHandle trainer, GroupHandle group, Error error);
 
@@ -906,8 +907,9 @@ interface Native extends Library {
      * then come from one of the 15 calls after it, or from udi_trainer_save. Nothing has moved since the step that its
      * message names, and udi_trainer_steps is that step again. In a group every rank calls it, with equally many views;
      * the step is over the images of all, and leaves the same trainer on every rank. If it fails on one rank it fails
-     * on all, with that rank's status and a message that names it; UDI_E_IO: a rank is gone, or has not come within the
-     * timeout. */
+     * on all, with that rank's status and a message that names it, also where that rank refuses an argument other than
+     * the trainer; UDI_E_IO: a rank is gone, or has not come within the timeout; UDI_E_DEVICE: NCCL or CUDA fails on
+     * this rank. */
     int udi_trainer_step(TrainerHandle trainer, Pointer[] views, long count, StepStats stats, Error error);
 
     /** Steps done; 0 for NULL. */
