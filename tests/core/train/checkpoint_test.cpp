@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(All, Resumed, testing::Values(UDI_ADAMW, UDI_SGD, UDI_L
 TEST(Checkpoint, IsAModelToo) {
   support::TemporaryFolder folder;
   const std::string path = folder.path + "/c.safetensors";
-  const Trainer trainer = trained(3);
+  Trainer trainer = trained(3);
   save_checkpoint(trainer, {}, path);
   const SafetensorsFile file(path);
   EXPECT_TRUE(at::equal(load_model(file, UDI_STUDENT, at::kCPU).weights.flat, trainer.student().flat));
