@@ -86,10 +86,11 @@ const cuda::Kernels& augmentation(at::Device device) {
 
 const cuda::Kernels& table() { return *opened.load(std::memory_order_acquire); }
 
-cuda::Stream stream_of(const at::Tensor& tensor) {
-  if (!tensor.is_cuda()) return nullptr;
+DeviceStream::DeviceStream(at::Device device) {
+  if (!device.is_cuda()) return;
+  current_.reset_device(device);
   const c10::impl::VirtualGuardImpl devices(c10::kCUDA);
-  return static_cast<cuda::Stream>(devices.getStream(tensor.device()).native_handle());
+  stream_ = static_cast<cuda::Stream>(devices.getStream(device).native_handle());
 }
 
 cuda::Type type_of(const at::Tensor& tensor) {

@@ -2,6 +2,8 @@
 // passes run over ATen. The switch is the process's, not a context's: who measures or tests turns it.
 #pragma once
 
+#include <c10/core/DeviceGuard.h>
+
 #include <string>
 
 #include "../../cuda/graph/graph.h"
@@ -33,9 +35,21 @@ bool take_activations(const at::Tensor& rows);
 // kernels are not emulated; UDI_E_DEVICE as for use().
 const cuda::Kernels& augmentation(at::Device device);
 
-// After take(): the table, LibTorch's current stream of the tensor's device, and names of types.
+// LibTorch's current stream of a device. A launch goes to the thread's current device, whatever its stream: that is this
+// one's as long as this lives, which as an argument is until the launch has returned.
+class DeviceStream {
+ public:
+  explicit DeviceStream(at::Device device);
+  operator cuda::Stream() const { return stream_; }
+
+ private:
+  c10::OptionalDeviceGuard current_;
+  cuda::Stream stream_ = nullptr;
+};
+
+// After take(): the table, the stream of the tensor's device, and names of types.
 const cuda::Kernels& table();
-cuda::Stream stream_of(const at::Tensor& tensor);
+inline DeviceStream stream_of(const at::Tensor& tensor) { return DeviceStream(tensor.device()); }
 cuda::Type type_of(const at::Tensor& tensor);
 
 // UDI_E_INTERNAL where arguments are wrong, UDI_E_DEVICE where CUDA refuses.

@@ -108,7 +108,7 @@ void PrototypeLoss::by_kernels(const RowBlock& block, const Prototypes& prototyp
   const auto targets = static_cast<cuda::Target*>(target.mutable_data_ptr());
   const float* const centers = prototypes.centers.const_data_ptr<float>();
   const float* const temp_at = temp.const_data_ptr<float>();
-  const cuda::Stream stream = kernels::stream_of(student_logits);
+  const kernels::DeviceStream stream = kernels::stream_of(student_logits);
   const cuda::Type type = kernels::type_of(student_logits);
   kernels::check_queued(kernels::table().targets(
       {used, size, type, target_logits.const_data_ptr(), centers, block.level.const_data_ptr<int32_t>(), temp_at,
