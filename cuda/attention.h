@@ -27,8 +27,8 @@ struct AttentionArgs {
 };
 udi_cuda_status launch_attention(const AttentionArgs& args, Stream stream);
 
-// Gradients are written, not added to. Two passes, one over queries, one over keys, each of which makes the
-// probabilities anew: every number is summed by one warp in one order.
+// Gradients are written, not added to, and lie in memory of their own. Two passes, one over queries, one over keys,
+// each of which makes the probabilities anew: every number is summed by one warp in one order.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // as launch_attention had them; out and log_sum as it left them
   const void* d_out;      // [queries, H dim], dense

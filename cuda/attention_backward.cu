@@ -66,11 +66,12 @@ __global__ void __launch_bounds__(Block<T, kDim>::kThreads, kOfKeys ? 3 : 4)
   const int lane = threadIdx.x % kLanes, strip = threadIdx.x / kLanes * kStrip, dim = f.dim;
   const bool awake = pass.first + strip < pass.own;
   const int64_t a_row = pass.a1_first + pass.first, sums = int64_t(blockIdx.y) * f.queries;
+  const T* const b1 = head_of<T>(pass.b1, pass.b1_stride, pass.b1_first, dim);
+  const T* const b2 = head_of<T>(pass.b2, pass.b2_stride, pass.b1_first, dim);
   const auto load_round = [&](int stage, int first) {
-    load_tile<kThreads>(tiles[stage][0], head_of<T>(pass.b1, pass.b1_stride, pass.b1_first + first, dim),
-                        pass.b1_stride, pass.others - first, dim, wide);
-    load_tile<kThreads>(tiles[stage][1], head_of<T>(pass.b2, pass.b2_stride, pass.b1_first + first, dim),
-                        pass.b2_stride, pass.others - first, dim, wide);
+    const int left = pass.others - first;
+    load_tile<kThreads>(tiles[stage][0], b1 + first * pass.b1_stride, pass.b1_stride, left, dim, wide);
+    load_tile<kThreads>(tiles[stage][1], b2 + first * pass.b2_stride, pass.b2_stride, left, dim, wide);
     for (int i = threadIdx.x; kOfKeys && i < kRows; i += kThreads) {
       const bool there = first + i < pass.others;
       log_sums[stage][i] = there ? f.log_sum[sums + pass.b1_first + first + i] : 0;
