@@ -1,11 +1,11 @@
 // What libudi_cuda.so offers: kernels on raw pointers and a stream, behind one exported table. No header of CUDA is
 // needed to include this.
 //
-// All launch functions: pointers are device memory of the stream's device and dense (row-major) unless said otherwise;
-// they allocate nothing, wait for nothing, and return as soon as the work is queued, so that they may be captured in a
-// graph. No rows is no work and no error. Bits depend on arguments alone, not on the GPU's size or on timing: no
-// floating-point atomics. 16-byte aligned pointers and row lengths that are multiples of 8 take the fast path; others
-// work. Any thread; a stream one thread at a time.
+// All launch functions: pointers are device memory of the stream's device, which must be the thread's current one, and
+// dense (row-major) unless said otherwise; they allocate nothing, wait for nothing, and return as soon as the work is
+// queued, so that they may be captured in a graph. No rows is no work and no error. Bits depend on arguments alone, not
+// on the GPU's size or on timing: no floating-point atomics. 16-byte aligned pointers and row lengths that are
+// multiples of 8 take the fast path; others work. Any thread; a stream one thread at a time.
 #pragma once
 
 #include <cstdint>
