@@ -10,12 +10,14 @@
 #include "data/config.h"
 #include "data/order.h"
 #include "image/decode.h"
+#include "image/jpeg_baseline.h"
 
 namespace udi {
 
 struct Loader::Scratch {
   std::vector<uint8_t> bytes;
   Image image;
+  BaselineJpeg jpeg;
   ViewMaker maker;
 };
 
@@ -138,7 +140,7 @@ bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratc
     if (bad_reasons_.count(image)) return false;
   }
   try {
-    read_image(image, scratch.bytes, scratch.image);
+    read_image(image, scratch.bytes, scratch.image, &scratch.jpeg);
     if (planned_) {
       plan_row(scratch.image, config_.seed, image, row, batch.views);
     } else {
@@ -153,12 +155,12 @@ bool Loader::try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratc
   }
 }
 
-void Loader::read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image) const {
+void Loader::read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image, BaselineJpeg* jpeg) const {
   source_.read(number, bytes);
   DecodeLimits limits;
   limits.max_pixels = config_.max_pixels;
   limits.max_file_bytes = config_.max_file_bytes;
-  decode_image(bytes.data(), bytes.size(), limits, config_.channels, views_.exif_turn != 0, image);
+  decode_image(bytes.data(), bytes.size(), limits, config_.channels, views_.exif_turn != 0, image, jpeg);
 }
 
 // JPEG and PNG give bytes. Whether a set of arrays holds floats is told by the first one that can be read.
@@ -172,7 +174,7 @@ void Loader::choose_dtype() {
     if (name.size() < 4 || name.compare(name.size() - 4, 4, ".npy") != 0) continue;
     ++tries;
     try {
-      read_image(i, bytes, image);
+      read_image(i, bytes, image, nullptr);
       dtype_ = image.dtype;
       return;
     } catch (const Error& error) {

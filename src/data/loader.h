@@ -20,6 +20,8 @@
 
 namespace udi {
 
+class BaselineJpeg;
+
 class Loader {
  public:
   // Takes the source over; host outlives the loader. UDI_E_INVALID: a setting, or a set smaller than a batch of all
@@ -57,7 +59,7 @@ class Loader {
   const std::vector<uint32_t>& order_of(int64_t epoch);
   void fill_row(Batch& batch, int64_t row, int worker);
   bool try_image(int64_t image, Batch& batch, int64_t row, Scratch& scratch);
-  void read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image) const;
+  void read_image(int64_t number, std::vector<uint8_t>& bytes, Image& image, BaselineJpeg* jpeg) const;
   bool too_many_bad(int64_t count) const;
   void count_bad(const Batch& batch);
 

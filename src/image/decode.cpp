@@ -21,7 +21,7 @@ FileKind file_kind(const uint8_t* data, size_t size) {
 }
 
 void decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn,
-                  Image& image) {
+                  Image& image, BaselineJpeg* kept) {
   check(size > 0, UDI_E_FORMAT, "the file is empty");
   check(size <= limits.max_file_bytes, UDI_E_MEMORY, "the file has ", size, " bytes: more than the limit of ",
         limits.max_file_bytes, " (max_file_bytes)");
@@ -35,7 +35,7 @@ void decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, 
   if (channels == 0) channels = 3;
   check(channels == 1 || channels == 3, UDI_E_FORMAT, "a JPEG or PNG gives 1 or 3 channels, ", channels, " are wanted");
   if (kind == FileKind::kJpeg) {
-    decode_jpeg(data, size, limits, channels, image);
+    decode_jpeg(data, size, limits, channels, image, kept);
   } else {
     image = decode_png(data, size, limits, channels);
   }

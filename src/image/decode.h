@@ -28,8 +28,11 @@ FileKind file_kind(const uint8_t* data, size_t size);
 // UDI_E_FORMAT: not such a file, truncated or damaged; UDI_E_MEMORY: over a limit. The message says which.
 Image decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn = false);
 
-// The same into `image`, whose memory is used again. It holds anything after an error.
+class BaselineJpeg;
+
+// The same into `image`, whose memory is used again. It holds anything after an error. kept: the decoder of common JPEG
+// files with its tables and memory, for the next image; made anew if there is none.
 void decode_image(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, bool exif_turn,
-                  Image& image);
+                  Image& image, BaselineJpeg* kept = nullptr);
 
 }  // namespace udi

@@ -4,10 +4,12 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 // jpeglib.h needs FILE
 #include <jpeglib.h>
 
 #include "base/error.h"
+#include "image/jpeg_baseline.h"
 #include "image/pixels.h"
 
 namespace udi {
@@ -163,7 +165,13 @@ class Writer {
 
 }  // namespace
 
-void decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, Image& image) {
+void decode_jpeg(const uint8_t* data, size_t size, const DecodeLimits& limits, int channels, Image& image,
+                 BaselineJpeg* kept) {
+  if (BaselineJpeg::wanted()) {
+    std::unique_ptr<BaselineJpeg> own;
+    if (!kept) kept = (own = std::make_unique<BaselineJpeg>()).get();
+    if (kept->decode(data, size, limits, channels, image)) return;
+  }
   Reader reader(data, size);
   if (!reader.read_header()) reader.fail_reading();
   const jpeg_decompress_struct& info = reader.info();

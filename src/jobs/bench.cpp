@@ -7,12 +7,14 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <memory>
 
 #include "base/files.h"
 #include "base/random.h"
 #include "data/augment.h"
 #include "data/loader.h"
 #include "image/jpeg.h"
+#include "image/jpeg_baseline.h"
 #include "jobs/draw.h"
 #include "jobs/features.h"
 #include "jobs/flops.h"
@@ -116,6 +118,8 @@ Json data_parts(const ImageSource& source, const JobConfig& config, const udi_vi
   shape_views(views, 1, config.integer("channels"), UDI_U8, 0, out);
   ViewMaker maker;
   std::vector<uint8_t> bytes;
+  Image image;
+  const auto jpeg = std::make_unique<BaselineJpeg>();
   double maps = 0;
   for (int64_t i = 0; i < count; ++i) {
     auto start = Clock::now();
@@ -125,8 +129,8 @@ Json data_parts(const ImageSource& source, const JobConfig& config, const udi_vi
     };
     source.read(i, bytes);
     lap(&read);
-    const Image image =
-        decode_image(bytes.data(), bytes.size(), decode_settings(config), int(out.channels), views.exif_turn != 0);
+    decode_image(bytes.data(), bytes.size(), decode_settings(config), int(out.channels), views.exif_turn != 0, image,
+                 jpeg.get());
     lap(&decode);
     check(image.dtype == UDI_U8, UDI_E_UNSUPPORTED, "the parts of the data path are measured on 8-bit images");
     maker.fill_row(image, views, seed, i, 0, out);

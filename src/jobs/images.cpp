@@ -33,8 +33,9 @@ class PreparedImages::Task : public WorkerPool::Task {
     Scratch& scratch = parent_.scratch_[size_t(worker)];
     try {
       parent_.source_.read(first + item, scratch.bytes);
-      const Image image = decode_image(scratch.bytes.data(), scratch.bytes.size(), parent_.limits_,
-                                       parent_.model_.channels, parent_.model_.exif_turn != 0);
+      const Image& image = scratch.image;
+      decode_image(scratch.bytes.data(), scratch.bytes.size(), parent_.limits_, parent_.model_.channels,
+                   parent_.model_.exif_turn != 0, scratch.image, &scratch.jpeg);
       check(image.channels == parent_.model_.channels, UDI_E_SHAPE, image.channels, " channels, the model has ",
             parent_.model_.channels);
       const udi_model_config& model = parent_.model_;

@@ -9,6 +9,7 @@
 #include "data/pool.h"
 #include "data/source.h"
 #include "image/decode.h"
+#include "image/jpeg_baseline.h"
 #include "image/resize.h"
 #include "jobs/jobs.h"
 #include "model/aten.h"
@@ -60,6 +61,8 @@ class PreparedImages {
   class Task;
   struct Scratch {
     std::vector<uint8_t> bytes;
+    Image image;
+    BaselineJpeg jpeg;
     Resizer resizer;
   };
 
