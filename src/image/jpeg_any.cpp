@@ -55,7 +55,8 @@ void transform(const BlockBytes& block, const int16_t* quant, uint8_t* out, size
   }
   for (int row = 0; row < 8; ++row) {
     transform8(values + row * 8, 18, values + row * 8, 1);
-    for (int i = 0; i < 8; ++i) out[size_t(row) * pitch + size_t(i)] = uint8_t(limited(values[row * 8 + i], -128, 127) + 128);
+    for (int i = 0; i < 8; ++i)
+      out[size_t(row) * pitch + size_t(i)] = uint8_t(limited(values[row * 8 + i], -128, 127) + 128);
   }
 }
 
@@ -88,8 +89,7 @@ const JpegKernels kJpegAny{decode, widen, colours};
 
 const JpegKernels& jpeg_kernels() {
 #if UDI_X86_KERNELS
-  if (processor() == Processor::kVnni) return kJpegVnni;
-  if (processor() == Processor::kAvx2) return kJpegAvx2;
+  if (processor() != Processor::kAny) return kJpegAvx2;
 #endif
   return kJpegAny;
 }

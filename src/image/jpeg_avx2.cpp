@@ -15,7 +15,9 @@
 namespace udi {
 namespace {
 
-UDI_INLINE __m256i pairs(int first, int second) { return _mm256_set1_epi32(int(uint32_t(second) << 16 | uint16_t(first))); }
+UDI_INLINE __m256i pairs(int first, int second) {
+  return _mm256_set1_epi32(int(uint32_t(second) << 16 | uint16_t(first)));
+}
 UDI_INLINE __m256i product_sum(__m256i pair, int first, int second) {
   return _mm256_madd_epi16(pair, pairs(first, second));
 }
@@ -98,8 +100,7 @@ __attribute__((noinline)) void transform(const BlockBytes& block, const int16_t*
       _mm256_or_si256(_mm256_or_si256(_mm256_srli_epi32(c04, 16), c71), _mm256_or_si256(c35, c26));
   if (_mm256_testz_si256(other_rows, other_rows)) {
     // All rows are the first one.
-    const __m256i row =
-        _mm256_srai_epi32(_mm256_slli_epi32(_mm256_mullo_epi16(c04, load(quant)), 18), 16);
+    const __m256i row = _mm256_srai_epi32(_mm256_slli_epi32(_mm256_mullo_epi16(c04, load(quant)), 18), 16);
     const __m256i packed = _mm256_packs_epi32(row, row);
     pair[0] = _mm256_permutevar8x32_epi32(packed, _mm256_setzero_si256());
     pair[1] = _mm256_permutevar8x32_epi32(packed, _mm256_set1_epi32(1));
@@ -122,9 +123,12 @@ __attribute__((noinline)) void transform(const BlockBytes& block, const int16_t*
   __m256i column[8];
   transform_rows<18>(pair[0], pair[3], pair[1], pair[2], column);
   // Four columns of rows 0-3 | 4-7; then the columns of a row together; then whole rows.
-  const __m256i columns03 = _mm256_packs_epi16(_mm256_packs_epi32(column[0], column[1]), _mm256_packs_epi32(column[2], column[3]));
-  const __m256i columns47 = _mm256_packs_epi16(_mm256_packs_epi32(column[4], column[5]), _mm256_packs_epi32(column[6], column[7]));
-  const __m256i by_row = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m256i columns03 =
+      _mm256_packs_epi16(_mm256_packs_epi32(column[0], column[1]), _mm256_packs_epi32(column[2], column[3]));
+  const __m256i columns47 =
+      _mm256_packs_epi16(_mm256_packs_epi32(column[4], column[5]), _mm256_packs_epi32(column[6], column[7]));
+  const __m256i by_row =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   const __m256i center = _mm256_set1_epi8(-128);
   const __m256i left = _mm256_shuffle_epi8(_mm256_xor_si256(columns03, center), by_row);
   const __m256i right = _mm256_shuffle_epi8(_mm256_xor_si256(columns47, center), by_row);

@@ -93,7 +93,8 @@ bool BaselineJpeg::prepare_planes() {
     plane.down = component.down;
     plane.dc = &dc_[component.dc];
     plane.ac = &ac_[component.ac];
-    for (int i = 0; i < kBlockSize; ++i) plane.quant[kZigzag.place[i]] = int16_t(header_.quant[component.quant][size_t(i)]);
+    for (int i = 0; i < kBlockSize; ++i)
+      plane.quant[kZigzag.place[i]] = int16_t(header_.quant[component.quant][size_t(i)]);
     plane.pitch = round_up(size_t(mcus_across_ * plane.across) * 8, kPixelsAtOnce) + kPixelsAtOnce;
     bytes += plane.pitch * size_t(16 * plane.down);
   }

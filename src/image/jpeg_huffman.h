@@ -36,16 +36,16 @@ struct HuffmanTable {
 
 // Differences of the first coefficient.
 struct DcTable {
-  JpegCodes codes;                // that it was built for
+  JpegCodes codes;  // that it was built for
   HuffmanTable table;
   uint32_t look[1 << kLookBits];  // value << 8 | bits of code and value; 0: not all in kLookBits bits
 
   bool build(const JpegCodes& codes);
 };
 
-// The other coefficients, as many at once as kLookBits bits hold. An entry has, from the lowest bit on: all its bits (6),
-// 0 where not even one coefficient fits; how far the place moves on (6); whether the block ends (1); half the zeros
-// before the bytes (3); six coefficients, one byte each. Bytes that are not meant are 0 and will be written over.
+// The other coefficients, as many at once as kLookBits bits hold. An entry has, from the lowest bit on: all its bits
+// (6), 0 where not even one coefficient fits; how far the place moves on (6); whether the block ends (1); half the
+// zeros before the bytes (3); six coefficients, one byte each. Bytes that are not meant are 0 and will be written over.
 struct AcTable {
   static constexpr int kMoveAt = 6, kEndAt = 12, kZerosAt = 13, kBytesAt = 16, kBytes = 6;
 

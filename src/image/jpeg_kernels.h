@@ -46,7 +46,8 @@ struct JpegKernels {
   // `end`, behind which are kMostBytesOfABlock + 16 bytes to be read.
   bool (*decode)(JpegPlane* planes, int count, int mcus, BitReader& reader, const uint8_t* end);
   // A row of `width` samples becomes one of twice as many. far: the row above or below, where there are half as many
-  // rows, too; with one_row, `near` itself. Reads one sample before each row; reads and writes up to kPixelsAtOnce more.
+  // rows, too; with one_row, `near` itself. Reads one sample before each row; reads and writes up to kPixelsAtOnce
+  // more.
   void (*widen)(const uint8_t* near, const uint8_t* far, bool one_row, int width, uint8_t* out);
   // YCbCr becomes RGB [width, 3]; nothing behind it is written to.
   void (*colours)(const uint8_t* luma, const uint8_t* blue, const uint8_t* red, int width, uint8_t* rgb);
@@ -54,6 +55,6 @@ struct JpegKernels {
 
 const JpegKernels& jpeg_kernels();  // for processor()
 
-extern const JpegKernels kJpegAny, kJpegAvx2, kJpegVnni;
+extern const JpegKernels kJpegAny, kJpegAvx2;
 
 }  // namespace udi

@@ -207,15 +207,17 @@ TEST_P(BaselineJpegs, LeaveWhatIsNotClean) {
     bytes.insert(bytes.begin() + long(at), added.begin(), added.end());
     return bytes;
   };
-  const auto find = [&](Bytes what) { return size_t(std::search(good.begin(), good.end(), what.begin(), what.end()) - good.begin()); };
+  const auto find = [&](Bytes what) {
+    return size_t(std::search(good.begin(), good.end(), what.begin(), what.end()) - good.begin());
+  };
   const size_t end = good.size(), first_restart = find({0xFF, 0xD0}), second_restart = find({0xFF, 0xD1});
   ASSERT_LT(first_restart, second_restart);
   ASSERT_LT(second_restart, end);
   EXPECT_TRUE(taken(good));
-  EXPECT_TRUE(taken(changed(end, 0, {1, 2, 3})));                   // behind the end nobody reads
-  EXPECT_FALSE(taken(changed(end - 2, 2, {})));                     // no end
-  EXPECT_FALSE(taken(changed(end - 2, 0, {0})));                    // stray bytes
-  EXPECT_FALSE(taken(changed(end - 2, 0, {0xFF, 0xD3})));           // one restart too many
+  EXPECT_TRUE(taken(changed(end, 0, {1, 2, 3})));                                   // behind the end nobody reads
+  EXPECT_FALSE(taken(changed(end - 2, 2, {})));                                     // no end
+  EXPECT_FALSE(taken(changed(end - 2, 0, {0})));                                    // stray bytes
+  EXPECT_FALSE(taken(changed(end - 2, 0, {0xFF, 0xD3})));                           // one restart too many
   EXPECT_FALSE(taken(changed(end - 2, 2, {0xFF, 0xDC, 0, 4, 0, 40, 0xFF, 0xD9})));  // DNL
   EXPECT_FALSE(taken(changed(first_restart, 2, {})));
   EXPECT_FALSE(taken(changed(first_restart, 2, {0xFF, 0xD1})));

@@ -1,6 +1,7 @@
-// JPEG files for tests: by libjpeg's compressor, and by an encoder that knows no limits, for files that no program writes.
+// JPEG files for tests: by libjpeg's compressor, and by an encoder without limits, for files that no program writes.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
