@@ -196,6 +196,7 @@ Json bench_step(const JobHost& host, JobConfig& config) {
   train.freeze_last_layer_steps = 0;
   train.lr = 1e-4;
   train.micro_batch = int32_t(config.integer("micro_batch"));
+  check(config.string("precision") != "int8", UDI_E_INVALID, "precision: a step is in f32 or bf16; int8 is of extract");
   train.precision = config.string("precision") == "bf16" ? UDI_BF16 : UDI_F32;
   train.seed = seed;
 
@@ -240,6 +241,7 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
   model.weights.initialize(model_config, seed);
   udi_extract_config options = extract_config_default();
   options.batch_size = int32_t(batch);
+  options.precision = config.choice("precision");
 
   const MemoryMark memory;
   std::vector<double> seconds;

@@ -214,6 +214,7 @@ udi_extract_config extract_settings(const JobConfig& config, const udi_model_con
   options.block = int32_t(config.integer("block"));
   options.num_blocks = int32_t(config.integer("num_blocks"));
   options.batch_size = int32_t(config.integer("batch_size"));
+  options.precision = config.choice("precision");
   check(options.block + options.num_blocks <= model.depth, UDI_E_INVALID, "block ", options.block, " and num_blocks ",
         options.num_blocks, " go beyond the model's ", model.depth, " blocks");
   return options;

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "model/gemm.h"
+#include "model/narrow.h"
 #include "model/ops_cpu.h"
 
 // The BLAS that LibTorch carries and exports; row-major products are asked for as their transposes.
@@ -59,6 +59,14 @@ float* working_memory(int64_t floats) {
   return memory.data();
 }
 
+// Numbers of two rows, one behind the other, in turn.
+void interleave(const uint16_t* rows, int64_t count, uint16_t* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    out[2 * i] = rows[i];
+    out[2 * i + 1] = rows[count + i];
+  }
+}
+
 // A few queries at a time: their scores stay in the first cache from product to softmax to product.
 void attend(const gemm::Kernels& k, const Matrix& query, const Matrix& key, const Matrix& value, float scale,
             const Matrix* probabilities, const Matrix& out) {
@@ -97,6 +105,63 @@ void attend(const gemm::Kernels& k, const Matrix& query, const Matrix& key, cons
   }
 }
 
+// The same with products in bfloat16. A word is two numbers of the depth: two of a query's and a key's, two tokens of the
+// values'.
+void attend_bf16(const gemm::Narrow& k, const Matrix& query, const Matrix& key, const Matrix& value, float scale,
+                 const Matrix& out) {
+  const gemm::Kernels& panels = *k.words;
+  const int64_t count = key.rows, depth = query.columns, width = gemm::padded(panels, count);
+  const int64_t words = gemm::words(k, depth), row = gemm::row_words(k, depth);
+  const int64_t pairs = gemm::words(k, count), weights_row = gemm::row_words(k, count);
+  const int64_t keys_size = gemm::packed_size(panels, words, count);
+  const int64_t values_size = gemm::packed_size(panels, pairs, depth);
+  float* const keys = working_memory(keys_size + values_size + 2 * (count + 1) * row +
+                                     panels.tile_rows * (width + weights_row + row));
+  float* const values = keys + keys_size;
+  float* const rows = values + values_size;  // [count + 1, row], keys, then values: one more of zeros
+  float* const turned = rows + (count + 1) * row;
+  float* const scores = turned + (count + 1) * row;
+  float* const weights = scores + panels.tile_rows * width;
+  float* const queries = weights + panels.tile_rows * weights_row;
+  k.rows(key.data, count, key.stride, depth, rows, nullptr);
+  panels.pack(rows, 1, row, words, count, keys);
+  k.rows(value.data, count, value.stride, depth, rows, nullptr);
+  std::fill_n(rows + count * row, row, 0.f);
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    interleave(reinterpret_cast<const uint16_t*>(rows + 2 * pair * row), 2 * row,
+               reinterpret_cast<uint16_t*>(turned + 2 * pair * row));
+  }
+  panels.pack(turned, 2 * row, 1, pairs, depth, values);
+
+  gemm::Product asking, mixing;
+  asking.columns = count;
+  asking.depth = words;
+  asking.a = queries;
+  asking.a_stride = row;
+  asking.b = keys;
+  asking.b_stride = words * panels.panel;
+  asking.out = scores;
+  asking.out_stride = width;
+  asking.padded = true;
+  mixing.columns = depth;
+  mixing.depth = pairs;
+  mixing.a = weights;
+  mixing.a_stride = weights_row;
+  mixing.b = values;
+  mixing.b_stride = pairs * panels.panel;
+  mixing.out_stride = out.stride;
+  int64_t tiles = (query.rows + panels.tile_rows - 1) / panels.tile_rows;
+  for (int64_t first = 0; first < query.rows; first += asking.rows, --tiles) {
+    asking.rows = mixing.rows = (query.rows - first + tiles - 1) / tiles;
+    mixing.out = out.data + first * out.stride;
+    k.rows(query.data + first * query.stride, asking.rows, query.stride, depth, queries, nullptr);
+    k.product(asking);
+    panels.softmax(scores, asking.rows, width, count, scale);
+    k.rows(scores, asking.rows, width, count, weights, nullptr);
+    k.product(mixing);
+  }
+}
+
 }  // namespace
 
 at::Tensor split_heads(const at::Tensor& packed, int64_t parts, int64_t part, int64_t heads) {
@@ -113,7 +178,13 @@ void attention_forward(const Heads& in, const at::Tensor& probabilities, const a
   }
   const gemm::Kernels& kernels = gemm::kernels();
   const float scale = float(scale_of(in));
+  const gemm::Narrow* const bf16 =
+      in.fewer_bits && !probabilities.defined() ? gemm::narrow(gemm::Bits::kBf16) : nullptr;
   over_heads(in, [&](int64_t image, int64_t head) {
+    if (bf16) {
+      return attend_bf16(*bf16, matrix(in.query, image, head), matrix(in.key, image, head),
+                         matrix(in.value, image, head), scale, matrix(out_heads, image, head));
+    }
     Matrix p{};
     if (probabilities.defined()) p = matrix(probabilities, image, head);
     attend(kernels, matrix(in.query, image, head), matrix(in.key, image, head), matrix(in.value, image, head), scale,

@@ -11,6 +11,8 @@ namespace udi {
 // Each [B, heads, rows, d] with d contiguous and any strides else: views of packed projections work without a copy.
 struct Heads {
   at::Tensor query, key, value;  // rows: Q of the query, T of key and value
+  // On the CPU in float32: both products in bfloat16 where the processor has it (narrow.h), if no probabilities are wanted.
+  bool fewer_bits = false;
 };
 
 // [B, rows, parts * heads * d] -> parts views of [B, heads, rows, d], part p. The official packing: part, head, d.
@@ -29,6 +31,7 @@ void attention_backward(const Heads& in, const at::Tensor& probabilities, const 
 struct HeadRows {
   at::Tensor query, key, value;
   int64_t heads;
+  bool fewer_bits = false;  // as Heads'
 };
 
 // What a forward pass leaves behind: for the backward pass either probabilities or logarithms of their sums.

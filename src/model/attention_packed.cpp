@@ -18,7 +18,7 @@ Heads heads_of(const Packing& packing, size_t segment, const HeadRows& in) {
   const auto split = [&](const at::Tensor& rows) { return by_heads(rows, in.heads); };
   return {packing.asking_of(segment, split(in.query)).transpose(1, 2),
           packing.tokens_of(segment, split(in.key)).transpose(1, 2),
-          packing.tokens_of(segment, split(in.value)).transpose(1, 2)};
+          packing.tokens_of(segment, split(in.value)).transpose(1, 2), in.fewer_bits};
 }
 
 // What all segments are attended with. A kernel of libudi_cuda.so would be asked for here, before the others, as

@@ -15,6 +15,21 @@ namespace {
 constexpr int64_t kTokensAtOnce = 8 * 198, kTokensOnDevice = 128 * 198;
 constexpr size_t kSlots = 2;
 
+gemm::Bits bits_of(udi_precision precision) {
+  return precision == UDI_PRECISION_INT8 ? gemm::Bits::kInt8 : gemm::Bits::kBf16;
+}
+
+void check_precision(const Parameters& weights, gemm::Bits bits) {
+  const char* const name = bits == gemm::Bits::kInt8 ? "int8" : "bfloat16";
+  check(weights.device().is_cpu(), UDI_E_UNSUPPORTED, "precision is ", name, ", the model is on ",
+        weights.device().str(), ": extraction in fewer bits is for the CPU");
+  check(weights.precision() == at::kFloat, UDI_E_UNSUPPORTED, "precision is ", name, ", the weights are ",
+        c10::toString(weights.precision()), ": extraction in fewer bits starts from float32");
+  check(gemm::narrow(bits), UDI_E_UNSUPPORTED, "precision is ", name,
+        ", and this processor has no instructions for it (AVX-512 BF16): it would be several times slower than "
+        "float32. Take float32 or int8");
+}
+
 void check_options(const Model& model, const udi_extract_config& o) {
   check(o.token >= UDI_TOKEN_CLS && o.token <= UDI_TOKEN_PATCHES, UDI_E_INVALID, "token is ", o.token,
         ", must be 1 to 5");
@@ -26,6 +41,15 @@ void check_options(const Model& model, const udi_extract_config& o) {
         ", must be 1 to ", depth - o.block, " (the model has ", depth, " blocks, and block is ", o.block, ")");
   check(o.normalize == 0 || o.normalize == 1, UDI_E_INVALID, "normalize is ", o.normalize, ", must be 0 or 1");
   check(o.batch_size >= 0, UDI_E_INVALID, "batch_size is ", o.batch_size, ", must be at least 0");
+  check(o.precision >= UDI_PRECISION_F32 && o.precision <= UDI_PRECISION_INT8, UDI_E_INVALID, "precision is ",
+        o.precision, ", must be 0 (float32), 1 (bfloat16) or 2 (int8)");
+  if (o.precision != UDI_PRECISION_F32) check_precision(model.weights, bits_of(o.precision));
+}
+
+// The weights that extraction computes with, options checked: the model's own, or in fewer bits.
+Parameters weights_for(const Model& model, const udi_extract_config& o) {
+  check_options(model, o);
+  return o.precision == UDI_PRECISION_F32 ? model.weights : model.weights.in_bits(bits_of(o.precision));
 }
 
 // The token of normed tokens [B, T, D].
@@ -85,16 +109,16 @@ Extraction::Extraction(const Model& model, const udi_extract_config& options, co
                        Way way)
     : model_(model),
       options_(options),
+      weights_(weights_for(model, options)),
       host_(host),
       computing_(current_stream(model.weights.device())),
       up_(pool_stream(model.weights.device())),
       down_(pool_stream(model.weights.device())),
-      vit_(model.config, model.weights) {
-  check_options(model, options);
+      vit_(model.config, weights_) {
   const bool cpu = model.weights.device().is_cpu(), deterministic = host && host->deterministic;
   // By itself a picture goes through products of the same shapes every time. ATen's round as the size of a batch has it.
   // Ours do not (packed.h), and a picture by itself stays in the cache.
-  packed_ = model.weights.pack();
+  packed_ = options.precision != UDI_PRECISION_F32 || model.weights.pack();
   alone_ = packed_ || deterministic;
   staged_ = way == Way::kStaged || (way == Way::kChosen && !cpu && !deterministic);
   const int64_t tokens = patches + model.config.class_tokens;
@@ -210,7 +234,7 @@ at::Tensor Extraction::compute_here(const std::vector<at::Tensor>& batches) {
   if (alone_ && device.is_cpu() && (!packed_ || count >= at::get_num_threads())) {
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       const OneThread products;
-      Vit vit(model_.config, model_.weights);
+      Vit vit(model_.config, weights_);
       for (int64_t i = begin; i < end; ++i) run(vit, i);
     });
   } else {

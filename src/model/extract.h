@@ -56,6 +56,7 @@ class Extraction {
 
   const Model& model_;
   const udi_extract_config options_;
+  const Parameters weights_;  // that it computes with
   const Host* const host_;
   bool packed_ = false, alone_ = false, staged_ = false;
   int64_t capacity_ = 0;

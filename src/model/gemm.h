@@ -10,7 +10,13 @@
 
 namespace udi::gemm {
 
-// out = a b + bias + add, then GELU. Strides are in floats.
+// A row of bytes stands for the numbers scale * byte + low.
+struct Range {
+  float scale, low;
+};
+
+// out = a b + bias + add, then GELU. Strides are in floats. For products in fewer bits (narrow.h) a and b hold words of
+// four bytes, several numbers each, and the depth counts these.
 struct Product {
   int64_t rows = 0, columns = 0, depth = 0;
   const float* a = nullptr;  // [rows, depth]
@@ -25,6 +31,10 @@ struct Product {
   bool gelu = false;        // exact (erf), within 3e-7
   float* before = nullptr;  // with gelu: gets what goes into it, strides as out; or none
   bool padded = false;
+  // Of bytes alone:
+  const Range* ranges = nullptr;        // [rows], of a
+  const float* column_scale = nullptr;  // what a whole number of b stands for: [columns], with room up to whole panels
+  const float* column_sum = nullptr;    // the sum of a column's whole numbers, likewise
 };
 
 // One processor's kernels.
@@ -46,6 +56,9 @@ const Kernels& kernels();             // the best, or what use() said
 
 // For tests: another of all_kernels() from here on, null for the best. What is packed is packed for one of them.
 void use(const Kernels* kernels);
+
+// Of the left side, kept in the second cache: half of it.
+int64_t block_words();
 
 inline int64_t panels(const Kernels& k, int64_t columns) { return (columns + k.panel - 1) / k.panel; }
 inline int64_t padded(const Kernels& k, int64_t columns) { return panels(k, columns) * k.panel; }

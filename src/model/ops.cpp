@@ -16,9 +16,15 @@ at::Tensor column(const at::Tensor& values, int64_t channels) {
   return values.narrow(0, 0, channels).view({1, -1, 1, 1});
 }
 
-// Whether the weights are packed, and then it is done. before_gelu, where given, gets what goes into GELU.
+// Whether the weights are packed, or in fewer bits, and then it is done. before_gelu, where given, gets what goes into GELU.
 bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias, const at::Tensor& before_gelu,
                    const at::Tensor& out) {
+  if (weights.packed && weights.packed->narrow) {
+    const bool gelu = before_gelu.defined();
+    TORCH_INTERNAL_ASSERT(!gelu || before_gelu.is_same(out));  // no backward pass follows
+    weights.packed->narrow->forward(x, weights.first, bias ? weights.bias : at::Tensor(), gelu, out);
+    return true;
+  }
   const float* const panels = weights.packed ? weights.packed->from(weights.first) : nullptr;
   if (!panels) return false;
   const gemm::Kernels& chosen = *weights.packed->kernels;

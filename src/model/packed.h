@@ -2,8 +2,11 @@
 // of the calling one.
 #pragma once
 
+#include <memory>
+
 #include "model/aten.h"
 #include "model/gemm.h"
+#include "model/narrow_linear.h"
 
 namespace udi {
 
@@ -14,6 +17,7 @@ struct PackedLinear {
   at::Tensor memory;
   int64_t depth = 0;     // inputs
   bool current = false;  // whether it is what the weights are
+  std::shared_ptr<const NarrowLinear> narrow = nullptr;  // where products are in fewer bits; then nothing else is set
 
   // weight: [out, in], contiguous. Packs into the memory that it has, if any.
   void pack(const at::Tensor& weight);
@@ -23,5 +27,7 @@ struct PackedLinear {
 
 // This product, over all threads that the caller may use. Neither their number nor how they share it changes a bit.
 void run_product(const gemm::Kernels& kernels, const gemm::Product& product);
+// The same by another kernel for the panels and tiles of `kernels`.
+void run_product(const gemm::Kernels& kernels, void (*kernel)(const gemm::Product&), const gemm::Product& product);
 
 }  // namespace udi

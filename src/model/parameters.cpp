@@ -69,10 +69,12 @@ at::ScalarType float_type(const TensorView& view) {
        "; weights must be F16, BF16, F32 or F64");
 }
 
-std::vector<const LinearWeights*> backbone_layers(const VitWeights& vit) {
-  std::vector<const LinearWeights*> layers = {&vit.patch_embed};
-  for (const BlockWeights& block : vit.blocks) {
-    for (const LinearWeights* layer : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) layers.push_back(layer);
+// Vit: VitWeights, const or not.
+template <class Vit>
+auto backbone_layers(Vit& vit) {
+  std::vector<decltype(&vit.patch_embed)> layers = {&vit.patch_embed};
+  for (auto& block : vit.blocks) {
+    for (auto* layer : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) layers.push_back(layer);
   }
   return layers;
 }
@@ -223,15 +225,35 @@ void Parameters::refresh() {
   for (const LinearWeights* layer : backbone_layers(vit)) {
     if (layer->packed) layer->packed->current = false;
   }
+  for (auto& layers : packing_->narrow) layers.clear();
 }
 
 bool Parameters::pack() const {
   if (!vit.patch_embed.packed) return false;
-  const std::lock_guard<std::mutex> lock(*packing_);
+  const std::lock_guard<std::mutex> lock(packing_->mutex);
   for (const LinearWeights* layer : backbone_layers(vit)) {
     if (layer->packed && !layer->packed->current) layer->packed->pack(layer->weight);
   }
   return true;
+}
+
+Parameters Parameters::in_bits(gemm::Bits bits) const {
+  check(vit.patch_embed.packed && gemm::narrow(bits), UDI_E_INTERNAL, "no products in fewer bits for these weights");
+  const gemm::Narrow& kernels = *gemm::narrow(bits);
+  Parameters out = *this;
+  const auto layers = backbone_layers(out.vit);
+  const std::lock_guard<std::mutex> lock(packing_->mutex);
+  auto& made = packing_->narrow[int(bits)];
+  if (made.empty() || made[0]->narrow->kernels != &kernels) {
+    std::vector<std::shared_ptr<PackedLinear>> fresh;
+    for (const LinearWeights* layer : layers) {
+      fresh.push_back(std::make_shared<PackedLinear>());
+      fresh.back()->narrow = std::make_shared<NarrowLinear>(layer->weight, kernels);
+    }
+    made = std::move(fresh);
+  }
+  for (size_t i = 0; i < layers.size(); ++i) layers[i]->packed = made[i];
+  return out;
 }
 
 LinearWeights part(const LinearWeights& weights, int64_t first, int64_t count) {

@@ -101,8 +101,9 @@ void Vit::attend(size_t index, const std::vector<VitBatch>& batches) {
     wanted[i] = batches[i].options.attention;
     if (wanted[i]) keeps = AttentionKeeps::kProbabilities;
   }
-  block.mixed =
-      attention_forward(packing, heads_of(*block.qkv, *block.query, packing.all_ask()), keeps, block.attention);
+  HeadRows heads = heads_of(*block.qkv, *block.query, packing.all_ask());
+  heads.fewer_bits = weights.qkv.packed && weights.qkv.packed->narrow;
+  block.mixed = attention_forward(packing, heads, keeps, block.attention);
   for (size_t i = 0; i < batches.size(); ++i) {
     if (wanted[i]) *wanted[i] = block.attention.probabilities_of(packing, i, config_.heads).clone();
   }

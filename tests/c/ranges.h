@@ -159,7 +159,7 @@ static const struct field group_fields[] = {
 static const struct field extract_fields[] = {
     FIELD(token, I32, 0, "1", 6, "5"),        FIELD(block, I32, -1, "0", 2, "1"),
     FIELD(num_blocks, I32, 0, "1", 3, "2"),   FIELD(normalize, I32, -1, "0", 2, "1"),
-    FIELD(batch_size, I32, -1, "0", 0, NULL),
+    FIELD(batch_size, I32, -1, "0", 0, NULL), FIELD(precision, I32, -1, "0", 3, "2"),
 };
 #undef STRUCT
 #define STRUCT udi_attention_config

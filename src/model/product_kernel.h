@@ -1,0 +1,190 @@
+// The products of gemm.h and narrow.h, once for each kind of processor: gemm.cpp and narrow.cpp include this in a
+// namespace that has the vector V of kLanes floats (vectors.h), kTileRows, and what becomes of words: add_product, sum +
+// row * column, and floats_of, what sums are as floats. Where kRanges is true a row's range and a column's scale make
+// numbers of them. No #pragma once, for that reason.
+
+constexpr int kVectors = 2;  // of a panel
+constexpr int kPanel = kVectors * kLanes;
+constexpr int kUnroll = 4;  // of the depth
+constexpr int kLine = 16;   // words of a cache line
+
+// ---- The inner loop ----------------------------------------------------------------------------------------------
+
+// Rows are reached in threes: base, base + stride, base + 2 stride are addresses that an instruction can make by
+// itself.
+template <int M>
+constexpr int kBases = (M + 2) / 3;
+
+template <int M, int N>
+UDI_INLINE void add_outer(const float* const (&base)[kBases<M>], int64_t stride, int at, const float* b,
+                          V (&sums)[M][N]) {
+  V columns[N];
+#pragma GCC unroll 2
+  for (int n = 0; n < N; ++n) columns[n] = load(b + n * kLanes);
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+    const V row = spread(base[m / 3][(m % 3) * stride + at]);
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) sums[m][n] = add_product(row, columns[n], sums[m][n]);
+  }
+}
+
+// M rows of a times N vectors of a panel, in registers. Meanwhile memory from `ahead` on comes nearer, a cache line for
+// each kUnroll of the depth: weights are read once an image and lie far away.
+template <int M, int N>
+UDI_INLINE void multiply(const float* a, int64_t stride, const float* b, int64_t depth, const float* ahead,
+                         V (&sums)[M][N]) {
+  const float* base[kBases<M>];
+#pragma GCC unroll 16
+  for (int i = 0; i < kBases<M>; ++i) base[i] = a + 3 * i * stride;
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) sums[m][n] = zero();
+  }
+  int64_t k = 0;
+  for (; k + kUnroll <= depth; k += kUnroll) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kUnroll; ++i) add_outer<M, N>(base, stride, i, b + i * kPanel, sums);
+    b += kUnroll * kPanel;
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += kLine;
+#pragma GCC unroll 16
+    for (int i = 0; i < kBases<M>; ++i) base[i] += kUnroll;
+  }
+  for (; k < depth; ++k) {
+    add_outer<M, N>(base, stride, 0, b, sums);
+    b += kPanel;
+#pragma GCC unroll 16
+    for (int i = 0; i < kBases<M>; ++i) ++base[i];
+  }
+}
+
+// ---- A tile of the product -----------------------------------------------------------------------------------------
+
+// Sums of whole numbers become what they stand for.
+template <int M, int N>
+UDI_INLINE void apply_ranges(const Product& p, int64_t row, int64_t column, V (&sums)[M][N]) {
+#pragma GCC unroll 2
+  for (int n = 0; n < N; ++n) {
+    const V scale = load(p.column_scale + column + n * kLanes), total = load(p.column_sum + column + n * kLanes);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+      const Range range = p.ranges[row + m];
+      sums[m][n] = (floats_of(sums[m][n]) * spread(range.scale) + total * spread(range.low)) * scale;
+    }
+  }
+}
+
+// Rows [row, row + M), columns [column, column + N kLanes), all of which are there.
+template <int M, int N>
+void tile(const Product& p, int64_t row, int64_t column, const float* b, const float* ahead) {
+  V sums[M][N];
+  multiply<M, N>(p.a + row * p.a_stride, p.a_stride, b, p.depth, ahead, sums);
+  if constexpr (kRanges) apply_ranges<M, N>(p, row, column, sums);
+  if (p.bias) {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) {
+      const V bias = load(p.bias + column + n * kLanes);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) sums[m][n] = sums[m][n] + bias;
+    }
+  }
+  if (p.add) {
+    const float* add = p.add + row * p.add_stride + column;
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (int n = 0; n < N; ++n) sums[m][n] = sums[m][n] + load(add + m * p.add_stride + n * kLanes);
+    }
+  }
+  float* const first = (p.before ? p.before : p.out) + row * p.out_stride + column;
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) store(first + m * p.out_stride + n * kLanes, sums[m][n]);
+  }
+  if (!p.gelu) return;
+  float* const out = p.out + row * p.out_stride + column;
+  for (int m = 0; m < M; ++m) {
+    for (int n = 0; n < N; ++n) {
+      const int64_t at = m * p.out_stride + n * kLanes;
+      store(out + at, gelu(load(first + at)));
+    }
+  }
+}
+
+using Tile = void (*)(const Product&, int64_t row, int64_t column, const float* b, const float* ahead);
+template <class>
+struct Tiles;
+template <size_t... M>
+struct Tiles<std::index_sequence<M...>> {
+  static constexpr Tile kNarrow[] = {tile<int(M) + 1, 1>...}, kWide[] = {tile<int(M) + 1, 2>...};
+};
+UDI_INLINE Tile tile_for(int64_t rows, int64_t columns) {
+  using All = Tiles<std::make_index_sequence<size_t(kTileRows)>>;
+  return (columns > kLanes ? All::kWide : All::kNarrow)[rows - 1];
+}
+
+UDI_INLINE void copy(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[r * stride + c] = from[r * from_stride + c];
+  }
+}
+
+// The last columns, where they are no whole vectors: through a tile of their own.
+void ragged_tile(const Product& p, int64_t row, int64_t rows, int64_t column, const float* b) {
+  alignas(64) float out[kTileRows * kPanel], before[kTileRows * kPanel], add[kTileRows * kPanel] = {},
+                                                                                         bias[kPanel] = {};
+  const int64_t left = p.columns - column;
+  Product part = p;
+  part.a = p.a + row * p.a_stride;
+  if constexpr (kRanges) {
+    part.ranges += row;
+    part.column_scale += column;
+    part.column_sum += column;
+  }
+  part.out = out;
+  part.out_stride = part.add_stride = kPanel;
+  if (p.bias) {
+    copy(p.bias + column, 0, 1, left, bias, 0);
+    part.bias = bias;
+  }
+  if (p.add) {
+    copy(p.add + row * p.add_stride + column, p.add_stride, rows, left, add, kPanel);
+    part.add = add;
+  }
+  if (p.before) part.before = before;
+  tile_for(rows, left)(part, 0, 0, b, b);
+  copy(out, kPanel, rows, left, p.out + row * p.out_stride + column, p.out_stride);
+  if (p.before) copy(before, kPanel, rows, left, p.before + row * p.out_stride + column, p.out_stride);
+}
+
+// ---- What gemm.h names ---------------------------------------------------------------------------------------------
+
+// A block of rows stays in the second cache while the panels pass by. Its tiles differ by a row at most: one of a row
+// or two would take as long as a full one.
+void product(const Product& p) {
+  const int64_t fitting = block_words() / (p.depth > 0 ? p.depth : 1);
+  const int64_t at_once = fitting > kTileRows ? fitting : kTileRows;
+  int64_t blocks = (p.rows + at_once - 1) / at_once;
+  for (int64_t begin = 0, end; begin < p.rows; begin = end, --blocks) {
+    end = begin + (p.rows - begin + blocks - 1) / blocks;
+    for (int64_t column = 0; column < p.columns; column += kPanel) {
+      const float* b = p.b + column / kPanel * p.b_stride;
+      const int64_t left = p.columns - column;
+      const bool ragged = !p.padded && left < kPanel && left != kLanes;
+      int64_t tiles = (end - begin + kTileRows - 1) / kTileRows;
+      const float* ahead =
+          b + p.b_stride;  // the next panel; after the last one what follows is a guess that costs nothing
+      for (int64_t row = begin, count; row < end; row += count, --tiles, ahead += p.depth / kUnroll * kLine) {
+        count = (end - row + tiles - 1) / tiles;
+        if (ragged) {
+          ragged_tile(p, row, count, column, b);
+        } else {
+          tile_for(count, left)(p, row, column, b, ahead);
+        }
+      }
+    }
+  }
+}
