@@ -120,6 +120,13 @@ enum {
   UDI_ATTENTION_SRS = 3       /* SRS module, query a chosen patch */
 };
 
+typedef int32_t udi_precision; /* of the products of weights with tokens, which take most of the time */
+enum {
+  UDI_PRECISION_F32 = 0,
+  UDI_PRECISION_BF16 = 1, /* both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16) */
+  UDI_PRECISION_INT8 = 2  /* both in 8 bits, a scale for each output and for each token, exact sums; on any processor */
+};
+
 typedef int32_t udi_optimizer;
 enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
@@ -302,6 +309,7 @@ typedef struct udi_extract_config {
                        * depth - block */
   int32_t normalize;  /* 1: L2-normalise each row */
   int32_t batch_size; /* images at once; 0: chosen. Changes speed and memory only */
+  udi_precision precision; /* other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md */
 } udi_extract_config;
 
 typedef struct udi_attention_config {
@@ -428,7 +436,10 @@ UDI_API void udi_attention_config_init(udi_attention_config *config, size_t stru
 /* Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised already;
  * H and W multiples of patch_size, other than image_size through the official interpolation of the position embedding.
  * config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last dimension times num_blocks.
- * UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the model has not. */
+ * On a CPU the first call of a precision, and the first after the weights changed, lays out the backbone's weights anew and
+ * keeps that beside them, shared as they are: as much memory again in float32 (85 MB for vit_small), half of it in bfloat16,
+ * a quarter in 8 bits (half without VNNI). UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that
+ * the model has not; UDI_E_UNSUPPORTED: a precision that the processor or the device has not. */
 UDI_API UDI_CHECK udi_status udi_model_extract(const udi_model *model, const udi_array *images, udi_layout layout,
                                                const udi_extract_config *config, udi_tensor **out, udi_error *error);
 

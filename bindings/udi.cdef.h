@@ -65,6 +65,13 @@ enum {
   UDI_ATTENTION_SRS = 3
 };
 
+typedef int32_t udi_precision;
+enum {
+  UDI_PRECISION_F32 = 0,
+  UDI_PRECISION_BF16 = 1,
+  UDI_PRECISION_INT8 = 2
+};
+
 typedef int32_t udi_optimizer;
 enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
@@ -223,6 +230,7 @@ typedef struct udi_extract_config {
   int32_t num_blocks;
   int32_t normalize;
   int32_t batch_size;
+  udi_precision precision;
 } udi_extract_config;
 
 typedef struct udi_attention_config {

@@ -448,6 +448,9 @@ namespace Udi
         public int normalize;
         /// <summary>images at once; 0: chosen. Changes speed and memory only</summary>
         public int batch_size;
+        /// <summary>other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it:
+        /// docs/performance.md</summary>
+        public int precision;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -716,13 +719,14 @@ namespace Udi
             }
             {
                 ExtractConfig value;
-                Expect("ExtractConfig", sizeof(ExtractConfig), 24);
+                Expect("ExtractConfig", sizeof(ExtractConfig), 28);
                 Expect("ExtractConfig.struct_size", (byte*)&value.struct_size - (byte*)&value, 0);
                 Expect("ExtractConfig.token", (byte*)&value.token - (byte*)&value, 4);
                 Expect("ExtractConfig.block", (byte*)&value.block - (byte*)&value, 8);
                 Expect("ExtractConfig.num_blocks", (byte*)&value.num_blocks - (byte*)&value, 12);
                 Expect("ExtractConfig.normalize", (byte*)&value.normalize - (byte*)&value, 16);
                 Expect("ExtractConfig.batch_size", (byte*)&value.batch_size - (byte*)&value, 20);
+                Expect("ExtractConfig.precision", (byte*)&value.precision - (byte*)&value, 24);
             }
             {
                 AttentionConfig value;
@@ -779,7 +783,7 @@ namespace Udi
         const string LIBRARY = "libudi.so.0";
 
         public static readonly Interface Ours = new Interface(
-            "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9", 1000, 0);
+            "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3", 1000, 0);
 
         static Native()
         {
@@ -828,6 +832,9 @@ namespace Udi
         public const int UDI_ATTENTION_CLS = 1;
         public const int UDI_ATTENTION_CLS_PLUS = 2;
         public const int UDI_ATTENTION_SRS = 3;
+        public const int UDI_PRECISION_F32 = 0;
+        public const int UDI_PRECISION_BF16 = 1;
+        public const int UDI_PRECISION_INT8 = 2;
         public const int UDI_ADAMW = 1;
         public const int UDI_SGD = 2;
         public const int UDI_LARS = 3;
@@ -968,8 +975,11 @@ namespace Udi
         /// <summary>Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is
         /// normalised already; H and W multiples of patch_size, other than image_size through the official
         /// interpolation of the position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes
-        /// at udi_token, last dimension times num_blocks. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a
-        /// token or a block that the model has not.</summary>
+        /// at udi_token, last dimension times num_blocks. On a CPU the first call of a precision, and the first after
+        /// the weights changed, lays out the backbone's weights anew and keeps that beside them, shared as they are: as
+        /// much memory again in float32 (85 MB for vit_small), half of it in bfloat16, a quarter in 8 bits (half
+        /// without VNNI). UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the model has
+        /// not; UDI_E_UNSUPPORTED: a precision that the processor or the device has not.</summary>
         [DllImport(LIBRARY, CallingConvention = CallingConvention.Cdecl)]
         public static extern int udi_model_extract(ModelHandle model, Array* images, int layout, ExtractConfig* config,
                 out TensorHandle @out, Error* error);

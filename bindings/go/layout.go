@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 const (
-	apiFingerprint = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9"
+	apiFingerprint = "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3"
 	apiVersion     = 1000
 	apiABI         = 0
 )
@@ -166,13 +166,14 @@ func layout() []layoutRow {
 		{"udi_group_config.timeout", unsafe.Offsetof(C.udi_group_config{}.timeout), 16},
 		{"udi_group_config.bucket_bytes", unsafe.Offsetof(C.udi_group_config{}.bucket_bytes), 24},
 		{"udi_group_config.address", unsafe.Offsetof(C.udi_group_config{}.address), 32},
-		{"udi_extract_config", unsafe.Sizeof(C.udi_extract_config{}), 24},
+		{"udi_extract_config", unsafe.Sizeof(C.udi_extract_config{}), 28},
 		{"udi_extract_config.struct_size", unsafe.Offsetof(C.udi_extract_config{}.struct_size), 0},
 		{"udi_extract_config.token", unsafe.Offsetof(C.udi_extract_config{}.token), 4},
 		{"udi_extract_config.block", unsafe.Offsetof(C.udi_extract_config{}.block), 8},
 		{"udi_extract_config.num_blocks", unsafe.Offsetof(C.udi_extract_config{}.num_blocks), 12},
 		{"udi_extract_config.normalize", unsafe.Offsetof(C.udi_extract_config{}.normalize), 16},
 		{"udi_extract_config.batch_size", unsafe.Offsetof(C.udi_extract_config{}.batch_size), 20},
+		{"udi_extract_config.precision", unsafe.Offsetof(C.udi_extract_config{}.precision), 24},
 		{"udi_attention_config", unsafe.Sizeof(C.udi_attention_config{}), 16},
 		{"udi_attention_config.struct_size", unsafe.Offsetof(C.udi_attention_config{}.struct_size), 0},
 		{"udi_attention_config.source", unsafe.Offsetof(C.udi_attention_config{}.source), 4},

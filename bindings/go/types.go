@@ -126,6 +126,18 @@ const (
 	AttentionSRS Attention = 3
 )
 
+// Precision is udi_precision of udi.h: of the products of weights with tokens, which take most of the time.
+type Precision int32
+
+// Values of Precision.
+const (
+	PrecisionF32 Precision = 0
+	// both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16)
+	PrecisionBF16 Precision = 1
+	// both in 8 bits, a scale for each output and for each token, exact sums; on any processor
+	PrecisionInt8 Precision = 2
+)
+
 // Optimizer is udi_optimizer of udi.h.
 type Optimizer int32
 
@@ -672,6 +684,8 @@ type ExtractConfig struct {
 	Normalize int32
 	// images at once; 0: chosen. Changes speed and memory only
 	BatchSize int32
+	// other than PrecisionF32 in contexts on the CPU alone; cosines to it: docs/performance.md
+	Precision Precision
 }
 
 func (to *ExtractConfig) fill(from *C.udi_extract_config) *ExtractConfig {
@@ -680,6 +694,7 @@ func (to *ExtractConfig) fill(from *C.udi_extract_config) *ExtractConfig {
 	to.NumBlocks = int32(from.num_blocks)
 	to.Normalize = int32(from.normalize)
 	to.BatchSize = int32(from.batch_size)
+	to.Precision = Precision(from.precision)
 	return to
 }
 
@@ -701,6 +716,7 @@ func (config *ExtractConfig) c(c *call) *C.udi_extract_config {
 	to.num_blocks = C.int32_t(config.NumBlocks)
 	to.normalize = C.int32_t(config.Normalize)
 	to.batch_size = C.int32_t(config.BatchSize)
+	to.precision = C.int32_t(config.Precision)
 	return to
 }
 

@@ -67,6 +67,13 @@ enum {
   UDI_ATTENTION_SRS = 3
 };
 
+typedef int32_t udi_precision;
+enum {
+  UDI_PRECISION_F32 = 0,
+  UDI_PRECISION_BF16 = 1,
+  UDI_PRECISION_INT8 = 2
+};
+
 typedef int32_t udi_optimizer;
 enum { UDI_ADAMW = 1, UDI_SGD = 2, UDI_LARS = 3 };
 
@@ -225,6 +232,7 @@ typedef struct udi_extract_config {
   int32_t num_blocks;
   int32_t normalize;
   int32_t batch_size;
+  udi_precision precision;
 } udi_extract_config;
 
 typedef struct udi_attention_config {
@@ -382,7 +390,7 @@ void udi_string_free(char *string);
 
 return {
   library = "libudi.so.0",
-  fingerprint = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9",
+  fingerprint = "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3",
   version = 1000,
   abi = 0,
   layout = { -- struct, size, offsets of its fields
@@ -414,7 +422,8 @@ return {
             teacher_temp=144, warmup_teacher_temp=152, alpha=160, center_momentum=168, beta1=176, beta2=184,
             epsilon=192, sgd_momentum=200, rank_reduction=208, reserved=212}},
     {"udi_group_config", 40, {struct_size=0, rank=4, world=8, port=12, timeout=16, bucket_bytes=24, address=32}},
-    {"udi_extract_config", 24, {struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20}},
+    {"udi_extract_config", 28, {struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20,
+            precision=24}},
     {"udi_attention_config", 16, {struct_size=0, source=4, patch_row=8, patch_col=12}},
     {"udi_step_stats", 168, {struct_size=0, reserved=4, step=8, loss=16, global_cls=24, global_cls_plus=32,
             global_patch=40, local_cls=48, local_cls_plus=56, lr=64, weight_decay=72, momentum_teacher=80,

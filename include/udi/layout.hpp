@@ -15,7 +15,7 @@ inline namespace UDI_HPP_RELEASE {
 namespace detail {
 
 constexpr const char* header_fingerprint() noexcept {
-  return "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
+  return "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3";
 }
 
 // Sizes and offsets in bytes.
@@ -169,13 +169,14 @@ static_assert(offsetof(udi_group_config, port) == 12, "udi_group_config.port");
 static_assert(offsetof(udi_group_config, timeout) == 16, "udi_group_config.timeout");
 static_assert(offsetof(udi_group_config, bucket_bytes) == 24, "udi_group_config.bucket_bytes");
 static_assert(offsetof(udi_group_config, address) == 32, "udi_group_config.address");
-static_assert(sizeof(udi_extract_config) == 24, "size of udi_extract_config");
+static_assert(sizeof(udi_extract_config) == 28, "size of udi_extract_config");
 static_assert(offsetof(udi_extract_config, struct_size) == 0, "udi_extract_config.struct_size");
 static_assert(offsetof(udi_extract_config, token) == 4, "udi_extract_config.token");
 static_assert(offsetof(udi_extract_config, block) == 8, "udi_extract_config.block");
 static_assert(offsetof(udi_extract_config, num_blocks) == 12, "udi_extract_config.num_blocks");
 static_assert(offsetof(udi_extract_config, normalize) == 16, "udi_extract_config.normalize");
 static_assert(offsetof(udi_extract_config, batch_size) == 20, "udi_extract_config.batch_size");
+static_assert(offsetof(udi_extract_config, precision) == 24, "udi_extract_config.precision");
 static_assert(sizeof(udi_attention_config) == 16, "size of udi_attention_config");
 static_assert(offsetof(udi_attention_config, struct_size) == 0, "udi_attention_config.struct_size");
 static_assert(offsetof(udi_attention_config, source) == 4, "udi_attention_config.source");

@@ -3,6 +3,7 @@
 
 #include "base/files.h"
 #include "jobs/features.h"
+#include "jobs/plan.h"
 #include "jobs/ranks.h"
 #include "jobs/rows.h"
 #include "jobs/settings.h"
@@ -46,6 +47,11 @@ Json extract(const JobHost& host, JobConfig& config) {
   const ImageSource source = ImageSource::open(config.string("data"), source_settings(config), host.host);
   check_same_images(host, source, config.string("data"));
   host.host.log(UDI_LOG_INFO, source.size(), " images in ", config.string("data"));
+  if (host.device.is_cpu()) {
+    host.host.log(UDI_LOG_INFO, "memory: weights ", bytes_text(model.weights.count() * int64_t(sizeof(float))),
+                  ", the backbone's once more for products in ", config.string("precision"), " ",
+                  bytes_text(extraction_bytes(model.config, options.precision)));
+  }
 
   const auto shape = row_shape(model.config, options);
   std::optional<RowWriter> writer;  // rank 0's

@@ -22,8 +22,10 @@ using namespace vectors512;
 constexpr const char* kName = "AVX-512";
 constexpr int kTileRows = 14;
 constexpr bool kRanges = false;
-UDI_INLINE V add_product(V row, V column, V sum) { return fma(row, column, sum); }
-UDI_INLINE V floats_of(V sum) { return sum; }
+using Sum = V;
+UDI_INLINE Sum no_sum() { return zero(); }
+UDI_INLINE Sum add_product(V row, V column, Sum sum) { return fma(row, column, sum); }
+UDI_INLINE V floats_of(Sum sum) { return sum; }
 #include "model/gemm_kernel.h"
 
 }  // namespace avx512
@@ -37,8 +39,10 @@ using namespace vectors256;
 constexpr const char* kName = "AVX2";
 constexpr int kTileRows = 6;
 constexpr bool kRanges = false;
-UDI_INLINE V add_product(V row, V column, V sum) { return fma(row, column, sum); }
-UDI_INLINE V floats_of(V sum) { return sum; }
+using Sum = V;
+UDI_INLINE Sum no_sum() { return zero(); }
+UDI_INLINE Sum add_product(V row, V column, Sum sum) { return fma(row, column, sum); }
+UDI_INLINE V floats_of(Sum sum) { return sum; }
 #include "model/gemm_kernel.h"
 
 }  // namespace avx2
@@ -51,8 +55,10 @@ using namespace vectors128;
 constexpr const char* kName = "plain";
 constexpr int kTileRows = 6;
 constexpr bool kRanges = false;
-UDI_INLINE V add_product(V row, V column, V sum) { return fma(row, column, sum); }
-UDI_INLINE V floats_of(V sum) { return sum; }
+using Sum = V;
+UDI_INLINE Sum no_sum() { return zero(); }
+UDI_INLINE Sum add_product(V row, V column, Sum sum) { return fma(row, column, sum); }
+UDI_INLINE V floats_of(Sum sum) { return sum; }
 #include "model/gemm_kernel.h"
 
 }  // namespace plain

@@ -35,6 +35,9 @@ struct Model {
 
 udi_extract_config extract_config_default();
 
+// What the first extraction in this precision lays out on a CPU and keeps beside the weights (udi.h).
+int64_t extraction_bytes(const udi_model_config& config, udi_precision precision);
+
 // Weights under their official names, and the configuration under kConfigKey. Atomic.
 void save_model(const Model& model, const std::string& path);
 

@@ -81,6 +81,11 @@ NarrowLinear::NarrowLinear(const at::Tensor& weight, const gemm::Narrow& k) : ke
   });
 }
 
+int64_t NarrowLinear::bytes(const gemm::Narrow& k, int64_t in, int64_t out) {
+  const int64_t columns_of_bytes = k.bits == gemm::Bits::kInt8 ? 2 : 0;
+  return int64_t(sizeof(float)) * (gemm::words(k, in) + columns_of_bytes) * gemm::padded(*k.words, out);
+}
+
 void NarrowLinear::forward(const at::Tensor& x, int64_t first, const at::Tensor& bias, bool gelu,
                            const at::Tensor& out) const {
   const gemm::Narrow& k = *kernels;

@@ -16,7 +16,8 @@ struct NarrowLinear {
   // undefined.
   void forward(const at::Tensor& x, int64_t first, const at::Tensor& bias, bool gelu, const at::Tensor& out) const;
 
-  int64_t bytes() const { return int64_t(memory.nbytes() + columns.nbytes()); }
+  // The memory of one with so many inputs and outputs.
+  static int64_t bytes(const gemm::Narrow& kernels, int64_t in, int64_t out);
 
   const gemm::Narrow* kernels;
   int64_t depth;       // inputs

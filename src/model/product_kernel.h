@@ -1,7 +1,7 @@
 // The products of gemm.h and narrow.h, once for each kind of processor: gemm.cpp and narrow.cpp include this in a
-// namespace that has the vector V of kLanes floats (vectors.h), kTileRows, and what becomes of words: add_product, sum +
-// row * column, and floats_of, what sums are as floats. Where kRanges is true a row's range and a column's scale make
-// numbers of them. No #pragma once, for that reason.
+// namespace that has the vector V of kLanes floats (vectors.h), kTileRows, and what becomes of words: the type Sum of
+// their sums, no_sum, add_product, sum + row * column, and floats_of, the sums as floats. Where kRanges is true a row's
+// range and a column's scale make numbers of them. No #pragma once, for that reason.
 
 constexpr int kVectors = 2;  // of a panel
 constexpr int kPanel = kVectors * kLanes;
@@ -17,7 +17,7 @@ constexpr int kBases = (M + 2) / 3;
 
 template <int M, int N>
 UDI_INLINE void add_outer(const float* const (&base)[kBases<M>], int64_t stride, int at, const float* b,
-                          V (&sums)[M][N]) {
+                          Sum (&sums)[M][N]) {
   V columns[N];
 #pragma GCC unroll 2
   for (int n = 0; n < N; ++n) columns[n] = load(b + n * kLanes);
@@ -33,14 +33,14 @@ UDI_INLINE void add_outer(const float* const (&base)[kBases<M>], int64_t stride,
 // each kUnroll of the depth: weights are read once an image and lie far away.
 template <int M, int N>
 UDI_INLINE void multiply(const float* a, int64_t stride, const float* b, int64_t depth, const float* ahead,
-                         V (&sums)[M][N]) {
+                         Sum (&sums)[M][N]) {
   const float* base[kBases<M>];
 #pragma GCC unroll 16
   for (int i = 0; i < kBases<M>; ++i) base[i] = a + 3 * i * stride;
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) sums[m][n] = zero();
+    for (int n = 0; n < N; ++n) sums[m][n] = no_sum();
   }
   int64_t k = 0;
   for (; k + kUnroll <= depth; k += kUnroll) {
@@ -62,16 +62,23 @@ UDI_INLINE void multiply(const float* a, int64_t stride, const float* b, int64_t
 
 // ---- A tile of the product -----------------------------------------------------------------------------------------
 
-// Sums of whole numbers become what they stand for.
+// What sums stand for: of whole numbers, with the row's range and the column's scale.
 template <int M, int N>
-UDI_INLINE void apply_ranges(const Product& p, int64_t row, int64_t column, V (&sums)[M][N]) {
+UDI_INLINE void values_of(const Product& p, int64_t row, int64_t column, const Sum (&sums)[M][N], V (&values)[M][N]) {
 #pragma GCC unroll 2
   for (int n = 0; n < N; ++n) {
-    const V scale = load(p.column_scale + column + n * kLanes), total = load(p.column_sum + column + n * kLanes);
+    V scale, total;
+    if constexpr (kRanges) {
+      scale = load(p.column_scale + column + n * kLanes);
+      total = load(p.column_sum + column + n * kLanes);
+    }
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
-      const Range range = p.ranges[row + m];
-      sums[m][n] = (floats_of(sums[m][n]) * spread(range.scale) + total * spread(range.low)) * scale;
+      values[m][n] = floats_of(sums[m][n]);
+      if constexpr (kRanges) {
+        const Range range = p.ranges[row + m];
+        values[m][n] = (values[m][n] * spread(range.scale) + total * spread(range.low)) * scale;
+      }
     }
   }
 }
@@ -79,15 +86,16 @@ UDI_INLINE void apply_ranges(const Product& p, int64_t row, int64_t column, V (&
 // Rows [row, row + M), columns [column, column + N kLanes), all of which are there.
 template <int M, int N>
 void tile(const Product& p, int64_t row, int64_t column, const float* b, const float* ahead) {
-  V sums[M][N];
+  Sum sums[M][N];
   multiply<M, N>(p.a + row * p.a_stride, p.a_stride, b, p.depth, ahead, sums);
-  if constexpr (kRanges) apply_ranges<M, N>(p, row, column, sums);
+  V values[M][N];
+  values_of<M, N>(p, row, column, sums, values);
   if (p.bias) {
 #pragma GCC unroll 2
     for (int n = 0; n < N; ++n) {
       const V bias = load(p.bias + column + n * kLanes);
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) sums[m][n] = sums[m][n] + bias;
+      for (int m = 0; m < M; ++m) values[m][n] = values[m][n] + bias;
     }
   }
   if (p.add) {
@@ -95,14 +103,14 @@ void tile(const Product& p, int64_t row, int64_t column, const float* b, const f
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 2
-      for (int n = 0; n < N; ++n) sums[m][n] = sums[m][n] + load(add + m * p.add_stride + n * kLanes);
+      for (int n = 0; n < N; ++n) values[m][n] = values[m][n] + load(add + m * p.add_stride + n * kLanes);
     }
   }
   float* const first = (p.before ? p.before : p.out) + row * p.out_stride + column;
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) store(first + m * p.out_stride + n * kLanes, sums[m][n]);
+    for (int n = 0; n < N; ++n) store(first + m * p.out_stride + n * kLanes, values[m][n]);
   }
   if (!p.gelu) return;
   float* const out = p.out + row * p.out_stride + column;

@@ -25,7 +25,7 @@ CHANGES = [
      [(r"(  int32_t num_blocks;)", r"  int32_t between;\n\1"), (r"(\n\} udi_extract_config;)", r"\n  int32_t later;\1")],
      "udi_extract_config"),
     ("a field less in the middle", [(r"  int32_t num_blocks;", "")], "udi_extract_config"),
-    ("a field less at the end", [(r"  int32_t batch_size;([^\n]*\n\} udi_extract_config)", r"\1")], "udi_extract_config"),
+    ("a field less at the end", [(r"  udi_precision precision;([^\n]*\n\} udi_extract_config)", r"\1")], "udi_extract_config"),
     ("another name", [(r"int32_t num_blocks;", "int32_t blocks;")], "udi_extract_config"),
     ("another type of the same size", [(r"  float mlp_ratio;", "  int32_t mlp_ratio;")], "udi_model_config"),
     ("another sign", [(r"int32_t num_blocks;", "uint32_t num_blocks;")], "udi_extract_config"),
@@ -47,7 +47,7 @@ CHANGES = [
 # What must not be added: the edits, and a word of rules.py's report.
 NEXT = r"UDI_API void udi_string_free"
 VIOLATIONS = [
-    ([(r"(\n\} udi_extract_config;)", r"\n  int64_t wide;\n  int32_t narrow;\1")], "udi_extract_config: 4 bytes of padding"),
+    ([(r"(\n\} udi_extract_config;)", r"\n  int64_t wide;\1")], "udi_extract_config: 4 bytes of padding"),
     ([(r"  uint32_t struct_size;(\n  udi_token)", r"\1")], "udi_extract_config begins with udi_token token"),
     ([(r"(\n\} udi_extract_config;)", r"\n  long plain;\1")], "udi_extract_config.plain is of type long int"),
     ([(r"(\n\} udi_step_stats;)", r"\n  udi_error last;\1")], "udi_step_stats.last is of type udi_error"),

@@ -40,7 +40,7 @@ static int64_t extract_in_batches(const udi_model* model, const udi_extract_conf
 
 /* The largest difference, over the largest value, between tokens of a batch of all pictures and those of smaller ones;
  * on one to three threads if `threads`. */
-static double largest_difference(int32_t deterministic, int threads) {
+static double largest_difference(udi_precision precision, int32_t deterministic, int threads) {
   static const int64_t batches[] = {1, 2, 3, 5, 7, COUNT};
   static float wanted[MOST_VALUES], found[MOST_VALUES];
   const int threads_before = omp_get_max_threads();
@@ -55,6 +55,7 @@ static double largest_difference(int32_t deterministic, int threads) {
       config.token = token;
       config.num_blocks = blocks;
       config.normalize = blocks == 2;
+      config.precision = precision;
       const int64_t values = COUNT * extract_in_batches(model, &config, COUNT, wanted);
       for (int64_t i = 0; i < values; ++i) scale = fmax(scale, fabs((double)wanted[i]));
       for (int count = 1; count <= (threads ? 3 : 1); ++count) {
@@ -75,12 +76,19 @@ static double largest_difference(int32_t deterministic, int threads) {
 
 static void test_up_to_rounding(void** state) {
   (void)state;
-  assert_true(largest_difference(0, 0) < 1e-5);
+  assert_true(largest_difference(UDI_PRECISION_F32, 0, 0) < 1e-5);
 }
 
 static void test_to_the_bit(void** state) {
   (void)state;
-  assert_true(largest_difference(1, 1) == 0);
+  assert_true(largest_difference(UDI_PRECISION_F32, 1, 1) == 0);
+}
+
+/* In fewer bits with and without it. */
+static void test_in_eight_bits(void** state) {
+  (void)state;
+  assert_true(largest_difference(UDI_PRECISION_INT8, 1, 1) == 0);
+  assert_true(largest_difference(UDI_PRECISION_INT8, 0, 0) == 0);
 }
 
 /* Both are the same tokens. */
@@ -116,6 +124,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_up_to_rounding),
       cmocka_unit_test(test_to_the_bit),
+      cmocka_unit_test(test_in_eight_bits),
       cmocka_unit_test(test_modes_agree),
       cmocka_unit_test(test_neither_on_nor_off),
   };

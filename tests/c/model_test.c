@@ -159,6 +159,49 @@ static void test_normalised_rows(void** state) {
   udi_tensor_free(tokens);
 }
 
+/* Near float32 and not float32; a caller whose header had no such field gets float32. */
+static void test_precisions(void** state) {
+  static uint8_t pixels[SIZE * SIZE * 3];
+  const int64_t shape[] = {1, SIZE, SIZE, 3};
+  const udi_array images = array_of(pixels, UDI_U8, 4, shape);
+  udi_extract_config config;
+  udi_tensor *exact = NULL, *tokens = NULL;
+  udi_error error;
+  (void)state;
+  draw(1, SIZE, pixels);
+  udi_extract_config_init(&config, sizeof config);
+  assert_int_equal(config.precision, UDI_PRECISION_F32);
+  assert_works(udi_model_extract(have.model, &images, UDI_NHWC, &config, &exact, &error));
+  const udi_array a = view_of(exact);
+  for (udi_precision precision = UDI_PRECISION_BF16; precision <= UDI_PRECISION_INT8; ++precision) {
+    config.struct_size = sizeof config;
+    config.precision = precision;
+    const udi_status given = udi_model_extract(have.model, &images, UDI_NHWC, &config, &tokens, &error);
+    if (precision == UDI_PRECISION_BF16 && given == UDI_E_UNSUPPORTED) {
+      assert_non_null(strstr(error.message, "AVX-512 BF16"));
+      continue;
+    }
+    assert_int_equal(given, UDI_OK);
+    const udi_array b = view_of(tokens);
+    double product = 0, own = 0, other = 0;
+    for (int i = 0; i < 24; ++i) {
+      product += (double)((float*)a.data)[i] * ((float*)b.data)[i];
+      own += pow(((float*)a.data)[i], 2);
+      other += pow(((float*)b.data)[i], 2);
+    }
+    assert_true(product / sqrt(own * other) > 0.999);
+    assert_true(largest_difference(a.data, b.data, 24) > 0);
+    udi_tensor_free(tokens);
+
+    config.struct_size = offsetof(udi_extract_config, precision);
+    assert_works(udi_model_extract(have.model, &images, UDI_NHWC, &config, &tokens, &error));
+    const udi_array older = view_of(tokens);
+    assert_true(largest_difference(a.data, older.data, 24) == 0);
+    udi_tensor_free(tokens);
+  }
+  udi_tensor_free(exact);
+}
+
 static void test_attention(void** state) {
   static uint8_t pixels[SIZE * SIZE * 3];
   const int64_t shape[] = {1, SIZE, SIZE, 3};
@@ -314,6 +357,7 @@ int main(void) {
       cmocka_unit_test(test_shapes_of_tokens),
       cmocka_unit_test(test_layouts_and_strides),
       cmocka_unit_test(test_normalised_rows),
+      cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_attention),
       cmocka_unit_test(test_weights_by_name),
       cmocka_unit_test(test_prepare),

@@ -31,7 +31,8 @@ from udi._errors import (  # noqa: E402
     UnsupportedError)
 from udi._group import Group  # noqa: E402
 from udi._header import (  # noqa: E402
-    Attention, DeviceType, Dtype, Layout, LogLevel, ModelInfo, Optimizer, Progress, Role, Status, StepStats, Token)
+    Attention, DeviceType, Dtype, Layout, LogLevel, ModelInfo, Optimizer, Precision, Progress, Role, Status,
+    StepStats, Token)
 from udi._model import Model, extract  # noqa: E402
 from udi._tensor import Tensor  # noqa: E402
 from udi._trainer import Trainer  # noqa: E402
@@ -42,6 +43,6 @@ __all__ = [
     "Attention", "AttentionConfig", "Cancelled", "Context", "ContextConfig", "DeviceType", "Dtype", "Error",
     "ExtractConfig", "FormatError", "Group", "GroupConfig", "Handle", "InvalidError", "IoError", "Layout", "Loader",
     "LoaderConfig", "LogLevel", "MemoryLimitError", "Model", "ModelConfig", "ModelInfo", "NonFiniteError",
-    "NotFoundError", "Optimizer", "Progress", "Role", "ShapeError", "Status", "StepStats", "Tensor", "Token",
+    "NotFoundError", "Optimizer", "Precision", "Progress", "Role", "ShapeError", "Status", "StepStats", "Tensor", "Token",
     "TrainConfig", "Trainer", "UnsupportedError", "ViewConfig", "Views", "extract", "run", "schema", "to_bar",
 ]

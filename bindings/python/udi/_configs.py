@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from udi._config import Config
-from udi._header import Attention, DeviceType, Dtype, LogLevel, Optimizer, Token
+from udi._header import Attention, DeviceType, Dtype, LogLevel, Optimizer, Precision, Token
 
 
 class ContextConfig(Config):
@@ -353,20 +353,22 @@ class ExtractConfig(Config):
         depth - block
     normalize: 1: L2-normalise each row
     batch_size: images at once; 0: chosen. Changes speed and memory only
+    precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md
     """
 
     _struct = "udi_extract_config"
-    _fields = ("token", "block", "num_blocks", "normalize", "batch_size")
-    _enums = {"token": Token}
+    _fields = ("token", "block", "num_blocks", "normalize", "batch_size", "precision")
+    _enums = {"token": Token, "precision": Precision}
     if TYPE_CHECKING:
         token: Token
         block: int
         num_blocks: int
         normalize: int
         batch_size: int
+        precision: Precision
 
         def __init__(self, *, token: Token | str = ..., block: int = ..., num_blocks: int = ..., normalize: int = ...,
-                batch_size: int = ...) -> None: ...
+                batch_size: int = ..., precision: Precision | str = ...) -> None: ...
 
 
 class AttentionConfig(Config):

@@ -2,7 +2,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-FINGERPRINT = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9"
+FINGERPRINT = "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3"
 VERSION = 1000
 ABI = 0
 
@@ -41,8 +41,8 @@ LAYOUT = {
             "rank_reduction": 208, "reserved": 212}),
     "udi_group_config": (40, {"struct_size": 0, "rank": 4, "world": 8, "port": 12, "timeout": 16, "bucket_bytes": 24,
             "address": 32}),
-    "udi_extract_config": (24, {"struct_size": 0, "token": 4, "block": 8, "num_blocks": 12, "normalize": 16,
-            "batch_size": 20}),
+    "udi_extract_config": (28, {"struct_size": 0, "token": 4, "block": 8, "num_blocks": 12, "normalize": 16,
+            "batch_size": 20, "precision": 24}),
     "udi_attention_config": (16, {"struct_size": 0, "source": 4, "patch_row": 8, "patch_col": 12}),
     "udi_step_stats": (168, {"struct_size": 0, "reserved": 4, "step": 8, "loss": 16, "global_cls": 24,
             "global_cls_plus": 32, "global_patch": 40, "local_cls": 48, "local_cls_plus": 56, "lr": 64,
@@ -119,6 +119,14 @@ class Attention(IntEnum):
     CLS = 1  # last block, query cls
     CLS_PLUS = 2  # last block, query cls_plus
     SRS = 3  # SRS module, query a chosen patch
+
+
+class Precision(IntEnum):
+    """of the products of weights with tokens, which take most of the time"""
+
+    F32 = 0
+    BF16 = 1  # both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16)
+    INT8 = 2  # both in 8 bits, a scale for each output and for each token, exact sums; on any processor
 
 
 class Optimizer(IntEnum):
@@ -318,8 +326,12 @@ DOCS = {
         "Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is "
         "normalised already; H and W multiples of patch_size, other than image_size through the official "
         "interpolation of the position embedding. config NULL: cls of the last block. out: UDI_F32 on the "
-        "CPU, shapes at udi_token, last dimension times num_blocks. UDI_E_SHAPE: the images are not so; "
-        "UDI_E_INVALID: also a token or a block that the model has not."
+        "CPU, shapes at udi_token, last dimension times num_blocks. On a CPU the first call of a precision, "
+        "and the first after the weights changed, lays out the backbone's weights anew and keeps that beside "
+        "them, shared as they are: as much memory again in float32 (85 MB for vit_small), half of it in "
+        "bfloat16, a quarter in 8 bits (half without VNNI). UDI_E_SHAPE: the images are not so; "
+        "UDI_E_INVALID: also a token or a block that the model has not; UDI_E_UNSUPPORTED: a precision that "
+        "the processor or the device has not."
     ),
     "udi_model_attention": (
         "Softmaxed attention over the patches. images as for udi_model_extract; config NULL: cls. out: "

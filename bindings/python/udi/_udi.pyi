@@ -46,6 +46,9 @@ class _Lib:
     UDI_ATTENTION_CLS: int
     UDI_ATTENTION_CLS_PLUS: int
     UDI_ATTENTION_SRS: int
+    UDI_PRECISION_F32: int
+    UDI_PRECISION_BF16: int
+    UDI_PRECISION_INT8: int
     UDI_ADAMW: int
     UDI_SGD: int
     UDI_LARS: int

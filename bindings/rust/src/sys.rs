@@ -55,6 +55,7 @@ pub type udi_layout = i32;
 pub type udi_role = i32;
 pub type udi_token = i32;
 pub type udi_attention = i32;
+pub type udi_precision = i32;
 pub type udi_optimizer = i32;
 pub type udi_log_fn = ::std::option::Option<
     unsafe extern "C" fn(
@@ -240,6 +241,7 @@ pub struct udi_extract_config {
     pub num_blocks: i32,
     pub normalize: i32,
     pub batch_size: i32,
+    pub precision: udi_precision,
 }
 #[repr(C)]
 pub struct udi_attention_config {
@@ -709,10 +711,13 @@ pub const UDI_TOKEN_PATCHES: udi_token = 5;
 pub const UDI_ATTENTION_CLS: udi_attention = 1;
 pub const UDI_ATTENTION_CLS_PLUS: udi_attention = 2;
 pub const UDI_ATTENTION_SRS: udi_attention = 3;
+pub const UDI_PRECISION_F32: udi_precision = 0;
+pub const UDI_PRECISION_BF16: udi_precision = 1;
+pub const UDI_PRECISION_INT8: udi_precision = 2;
 pub const UDI_ADAMW: udi_optimizer = 1;
 pub const UDI_SGD: udi_optimizer = 2;
 pub const UDI_LARS: udi_optimizer = 3;
-pub const API_FINGERPRINT: &str = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
+pub const API_FINGERPRINT: &str = "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3";
 pub const API_VERSION: u32 = 1000;
 pub const API_ABI: u32 = 0;
 
@@ -760,7 +765,8 @@ pub fn layout() -> Vec<(&'static str, usize, usize)> {
             teacher_temp=144, warmup_teacher_temp=152, alpha=160, center_momentum=168, beta1=176, beta2=184,
             epsilon=192, sgd_momentum=200, rank_reduction=208, reserved=212);
     rows!(rows, udi_group_config, 40, struct_size=0, rank=4, world=8, port=12, timeout=16, bucket_bytes=24, address=32);
-    rows!(rows, udi_extract_config, 24, struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20);
+    rows!(rows, udi_extract_config, 28, struct_size=0, token=4, block=8, num_blocks=12, normalize=16, batch_size=20,
+            precision=24);
     rows!(rows, udi_attention_config, 16, struct_size=0, source=4, patch_row=8, patch_col=12);
     rows!(rows, udi_step_stats, 168, struct_size=0, reserved=4, step=8, loss=16, global_cls=24, global_cls_plus=32,
             global_patch=40, local_cls=48, local_cls_plus=56, lr=64, weight_decay=72, momentum_teacher=80,

@@ -245,6 +245,36 @@ TEST_F(NarrowModel, EveryShapeOfModel) {
   }
 }
 
+TEST_F(NarrowModel, TheMemoryIsTheOneAnnounced) {
+  for (const udi_model_config& config : {cases::small(), wide()}) {
+    const Model model = make(config);
+    const auto bytes_of = [](const VitWeights& vit) {
+      int64_t sum = 0;
+      const auto add = [&](const LinearWeights& layer) {
+        const PackedLinear& packed = *layer.packed;
+        const at::Tensor& memory = packed.narrow ? packed.narrow->memory : packed.memory;
+        sum += int64_t(memory.nbytes()) + (packed.narrow ? int64_t(packed.narrow->columns.nbytes()) : 0);
+      };
+      add(vit.patch_embed);
+      for (const BlockWeights& block : vit.blocks) {
+        for (const LinearWeights* layer : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*layer);
+      }
+      return sum;
+    };
+    model.weights.pack();
+    EXPECT_EQ(bytes_of(model.weights.vit), extraction_bytes(config, UDI_PRECISION_F32));
+    for (const udi_precision precision : precisions()) {
+      for (auto kernels = gemm::all_narrow(bits_of(precision)); *kernels; ++kernels) {
+        gemm::use(**kernels);
+        const Parameters in_bits = model.weights.in_bits(bits_of(precision));
+        EXPECT_EQ(bytes_of(in_bits.vit), extraction_bytes(config, precision)) << (*kernels)->name;
+        EXPECT_EQ(model.weights.in_bits(bits_of(precision)).vit.patch_embed.packed, in_bits.vit.patch_embed.packed);
+      }
+      gemm::use_best_narrow();
+    }
+  }
+}
+
 TEST_F(NarrowModel, RefusalsSayWhy) {
   const Model model = make(cases::small());
   gemm::pretend_none(Bits::kBf16);

@@ -96,4 +96,21 @@ public final class ExtractConfig {
     public int batchSize() {
         return struct.batch_size;
     }
+
+    /**
+     * Sets precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md.
+     *
+     * @param value the new one
+     * @return this
+     */
+    public ExtractConfig precision(Precision value) {
+        struct.precision = value.value();
+        return this;
+    }
+
+    /** {@return precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it:
+     * docs/performance.md} */
+    public Precision precision() {
+        return Precision.of(struct.precision);
+    }
 }

@@ -12,7 +12,7 @@ import com.sun.jna.ptr.PointerByReference;
 /** Every function, struct and constant of udi.h, as JNA maps them; the other classes are made of it. */
 interface Native extends Library {
     String LIBRARY = "libudi.so.0";
-    String API_FINGERPRINT = "b133a027351bb824e936342dc8e959877b817c11aff84c06abfa2e9fe97c99b9";
+    String API_FINGERPRINT = "bc3cd2badd4126708ca0be02981e44898ef6e4846bd943d2da4271dfb155b8e3";
     int API_VERSION = 1000;
     int API_ABI = 0;
 
@@ -57,6 +57,9 @@ interface Native extends Library {
     int UDI_ATTENTION_CLS = 1;
     int UDI_ATTENTION_CLS_PLUS = 2;
     int UDI_ATTENTION_SRS = 3;
+    int UDI_PRECISION_F32 = 0;
+    int UDI_PRECISION_BF16 = 1;
+    int UDI_PRECISION_INT8 = 2;
     int UDI_ADAMW = 1;
     int UDI_SGD = 2;
     int UDI_LARS = 3;
@@ -547,7 +550,7 @@ interface Native extends Library {
         }
     }
 
-    @FieldOrder({"struct_size", "token", "block", "num_blocks", "normalize", "batch_size"})
+    @FieldOrder({"struct_size", "token", "block", "num_blocks", "normalize", "batch_size", "precision"})
     class ExtractConfig extends Struct {
         public int struct_size;
         public int token;
@@ -560,10 +563,12 @@ interface Native extends Library {
         public int normalize;
         /** images at once; 0: chosen. Changes speed and memory only */
         public int batch_size;
+        /** other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md */
+        public int precision;
 
         public ExtractConfig() {
-            super(24, 0, 4, 8, 12, 16, 20);
-            struct_size = 24;
+            super(28, 0, 4, 8, 12, 16, 20, 24);
+            struct_size = 28;
         }
     }
 
@@ -760,8 +765,11 @@ interface Native extends Library {
     /** Tokens after the final norm. images: [B, C, H, W] or [B, H, W, C]; UDI_U8, or UDI_F32 that is normalised
      * already; H and W multiples of patch_size, other than image_size through the official interpolation of the
      * position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last
-     * dimension times num_blocks. UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the
-     * model has not. */
+     * dimension times num_blocks. On a CPU the first call of a precision, and the first after the weights changed, lays
+     * out the backbone's weights anew and keeps that beside them, shared as they are: as much memory again in float32
+     * (85 MB for vit_small), half of it in bfloat16, a quarter in 8 bits (half without VNNI). UDI_E_SHAPE: the images
+     * are not so; UDI_E_INVALID: also a token or a block that the model has not; UDI_E_UNSUPPORTED: a precision that
+     * the processor or the device has not. */
     int udi_model_extract(ModelHandle model, Array images, int layout, ExtractConfig config, PointerByReference out,
             Error error);
 
