@@ -10,6 +10,7 @@ import os
 import random
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -134,6 +135,9 @@ def measure_data(args):
     return result(count, wall, processor, files=len(paths), file_bytes=sum(p.stat().st_size for p in paths))
 
 
+ENGINES = ("eager", "sdpa", "onnxruntime", "openvino", "bf16", "int8", "onnxruntime-int8", "openvino-bf16")
+
+
 def measure_extract(args):
     """Normalised crops in memory to the final-norm cls token."""
     network = Network(sizes_of(args)).backbone.backbone.eval().requires_grad_(False)
@@ -142,7 +146,14 @@ def measure_extract(args):
         block.attn.fused = args.engine == "sdpa"
     model = Features(network)
     reference = model(images)
-    peers = {"onnxruntime": onnx_session, "openvino": openvino_model}
+    peers = {
+        "onnxruntime": onnx_session,
+        "openvino": openvino_model,
+        "bf16": torch_bf16,
+        "int8": torch_int8,
+        "onnxruntime-int8": onnx_session_int8,
+        "openvino-bf16": openvino_model_bf16,
+    }
     call = peers[args.engine](model, images, args.threads) if args.engine in peers else model
     cosine = torch.cosine_similarity(torch.as_tensor(call(images)), reference).min().item()
     with torch.inference_mode():
@@ -159,27 +170,56 @@ class Features(torch.nn.Module):
         return self.network.norm(self.network(images))[:, 0]
 
 
-def onnx_session(model, images, threads):
-    import io
+def torch_bf16(model, images, threads):
+    def call(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(x).float()
 
+    return call
+
+
+def torch_int8(model, images, threads):
+    """PyTorch's dynamic quantisation of linear layers: weights per output channel, activations per tensor."""
+    linears = {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+    return torch.ao.quantization.quantize_dynamic(model, linears, torch.qint8)
+
+
+def onnx_session(model, images, threads, prepare=lambda path: path):
     import onnxruntime
 
-    file = io.BytesIO()
-    torch.onnx.export(model, (images,), file, input_names=["images"], dynamo=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/model.onnx"
+        torch.onnx.export(model, (images,), path, input_names=["images"], dynamo=False)
+        session = onnxruntime.InferenceSession(prepare(path), options, providers=["CPUExecutionProvider"])
     return lambda x: session.run(None, {"images": x.numpy()})[0]
 
 
-def openvino_model(model, images, threads):
+def onnx_session_int8(model, images, threads):
+    """ONNX Runtime's dynamic quantisation of matrix products: weights per output channel, activations per tensor."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    def prepare(path):
+        options = {"op_types_to_quantize": ["MatMul"], "per_channel": True, "weight_type": QuantType.QInt8}
+        quantize_dynamic(path, path + ".int8", **options)
+        return path + ".int8"
+
+    return onnx_session(model, images, threads, prepare)
+
+
+def openvino_model(model, images, threads, precision="f32"):
     import openvino
 
     converted = openvino.convert_model(model, example_input=images)
     compiled = openvino.Core().compile_model(
-        converted, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        converted, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
     )
     return lambda x: compiled([x.numpy()])[0]
+
+
+def openvino_model_bf16(model, images, threads):
+    return openvino_model(model, images, threads, "bf16")
 
 
 def measure_gemm(args):
@@ -210,7 +250,7 @@ def parse(arguments):
     parser.add_argument("--locals", type=int, default=6)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--data", help="data: a folder of JPEG files")
-    parser.add_argument("--engine", choices=("eager", "sdpa", "onnxruntime", "openvino"), default="eager")
+    parser.add_argument("--engine", choices=ENGINES, default="eager")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="step: float16 autocast, for CUDA")
     parser.add_argument("--threads", type=int, default=1)
