@@ -88,6 +88,17 @@ int64_t images_in(const std::vector<at::Tensor>& batches) {
 
 }  // namespace
 
+int64_t extraction_bytes(const udi_model_config& c, udi_precision precision) {
+  const gemm::Narrow* const narrow = precision == UDI_PRECISION_F32 ? nullptr : gemm::narrow(bits_of(precision));
+  const auto layer = [&](int64_t in, int64_t out) {
+    return narrow ? NarrowLinear::bytes(*narrow, in, out)
+                  : int64_t(sizeof(float)) * gemm::packed_size(gemm::kernels(), in, out);
+  };
+  const int64_t dim = c.embed_dim, hidden = hidden_dim(c);
+  const int64_t block = layer(dim, 3 * dim) + layer(dim, dim) + layer(dim, hidden) + layer(hidden, dim);
+  return layer(int64_t(c.channels) * c.patch_size * c.patch_size, dim) + c.depth * block;
+}
+
 at::Tensor channels_first(const Model& model, const at::Tensor& images, udi_layout layout) {
   check(images.dim() == 4, UDI_E_SHAPE, "images have ", images.dim(), " dimensions, must have 4");
   check(layout == UDI_NCHW || layout == UDI_NHWC, UDI_E_INVALID, "layout is ", layout,

@@ -14,17 +14,6 @@ udi_extract_config extract_config_default() {
   return config;
 }
 
-int64_t extraction_bytes(const udi_model_config& c, udi_precision precision) {
-  const gemm::Narrow* const narrow = precision == UDI_PRECISION_F32 ? nullptr : gemm::narrow(bits_of(precision));
-  const auto layer = [&](int64_t in, int64_t out) {
-    return narrow ? NarrowLinear::bytes(*narrow, in, out)
-                  : int64_t(sizeof(float)) * gemm::packed_size(gemm::kernels(), in, out);
-  };
-  const int64_t dim = c.embed_dim, hidden = hidden_dim(c);
-  const int64_t block = layer(dim, 3 * dim) + layer(dim, dim) + layer(dim, hidden) + layer(hidden, dim);
-  return layer(int64_t(c.channels) * c.patch_size * c.patch_size, dim) + c.depth * block;
-}
-
 Model::Model(const udi_model_config& c, at::Device device, at::ScalarType precision) : config(c) {
   check_model_config(config);
   config.struct_size = sizeof config;
