@@ -11,3 +11,4 @@
 
 // For the small parts of such a loop: inlined, they are compiled for the same processors.
 #define UDI_INLINE __attribute__((always_inline)) inline
+#define UDI_LAMBDA __attribute__((always_inline))

@@ -297,6 +297,7 @@ Json run_bench(const JobHost& host, JobConfig& config) {
   const std::string what = config.string("what");
   Json result = {{"what", what},
                  {"batch_size", config.integer("batch_size")},
+                 {"precision", config.string("precision")},
                  {"kernels", config.flag("kernels")},
                  {"graph", config.flag("graph")},
                  {"augment_on", config.string("augment_on")}};

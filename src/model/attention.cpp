@@ -105,8 +105,8 @@ void attend(const gemm::Kernels& k, const Matrix& query, const Matrix& key, cons
   }
 }
 
-// The same with products in bfloat16. A word is two numbers of the depth: two of a query's and a key's, two tokens of the
-// values'.
+// The same with products in bfloat16. A word is two numbers of the depth: two of a query's and a key's, two tokens of
+// the values'.
 void attend_bf16(const gemm::Narrow& k, const Matrix& query, const Matrix& key, const Matrix& value, float scale,
                  const Matrix& out) {
   const gemm::Kernels& panels = *k.words;
@@ -115,8 +115,8 @@ void attend_bf16(const gemm::Narrow& k, const Matrix& query, const Matrix& key, 
   const int64_t pairs = gemm::words(k, count), weights_row = gemm::row_words(k, count);
   const int64_t keys_size = gemm::packed_size(panels, words, count);
   const int64_t values_size = gemm::packed_size(panels, pairs, depth);
-  float* const keys = working_memory(keys_size + values_size + 2 * (count + 1) * row +
-                                     panels.tile_rows * (width + weights_row + row));
+  float* const keys =
+      working_memory(keys_size + values_size + 2 * (count + 1) * row + panels.tile_rows * (width + weights_row + row));
   float* const values = keys + keys_size;
   float* const rows = values + values_size;  // [count + 1, row], keys, then values: one more of zeros
   float* const turned = rows + (count + 1) * row;

@@ -11,7 +11,8 @@ namespace udi {
 // Each [B, heads, rows, d] with d contiguous and any strides else: views of packed projections work without a copy.
 struct Heads {
   at::Tensor query, key, value;  // rows: Q of the query, T of key and value
-  // On the CPU in float32: both products in bfloat16 where the processor has it (narrow.h), if no probabilities are wanted.
+  // On the CPU in float32: both products in bfloat16 where the processor has it (narrow.h), if no probabilities are
+  // wanted.
   bool fewer_bits = false;
 };
 

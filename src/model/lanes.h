@@ -8,7 +8,6 @@
 #include "base/simd.h"
 #include "model/aten.h"
 
-#define UDI_LAMBDA __attribute__((always_inline))
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors cross no boundary of functions that are not inlined
 
 namespace udi::lanes {

@@ -70,7 +70,8 @@ NarrowLinear::NarrowLinear(const at::Tensor& weight, const gemm::Narrow& k) : ke
           std::copy_n(weights, depth, padded_row.begin());
           k.rows(padded_row.data(), 1, 0, words * k.numbers, out, nullptr);
         } else if (k.numbers == 4) {
-          round_weights(weights, depth, reinterpret_cast<int8_t*>(out), scales + first + i, scales + padded + first + i);
+          round_weights(weights, depth, reinterpret_cast<int8_t*>(out), scales + first + i,
+                        scales + padded + first + i);
         } else {
           round_weights(weights, depth, reinterpret_cast<int16_t*>(out), scales + first + i,
                         scales + padded + first + i);

@@ -1,5 +1,6 @@
-// Linear layers on the CPU in fewer bits, by the kernels of narrow.h: sisters of packed.h. Inputs and outputs are float32
-// rows; the inputs are brought to fewer bits row by row, so that a row's bits do not depend on the rows beside it.
+// Linear layers on the CPU in fewer bits, by the kernels of narrow.h: sisters of packed.h. Inputs and outputs are
+// float32 rows; the inputs are brought to fewer bits row by row, so that a row's bits do not depend on the rows beside
+// it.
 #pragma once
 
 #include "model/aten.h"

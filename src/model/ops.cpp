@@ -16,7 +16,8 @@ at::Tensor column(const at::Tensor& values, int64_t channels) {
   return values.narrow(0, 0, channels).view({1, -1, 1, 1});
 }
 
-// Whether the weights are packed, or in fewer bits, and then it is done. before_gelu, where given, gets what goes into GELU.
+// Whether the weights are packed, or in fewer bits, and then it is done. before_gelu, where given, gets what goes into
+// GELU.
 bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias, const at::Tensor& before_gelu,
                    const at::Tensor& out) {
   if (weights.packed && weights.packed->narrow) {

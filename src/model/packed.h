@@ -17,7 +17,8 @@ struct PackedLinear {
   at::Tensor memory;
   int64_t depth = 0;     // inputs
   bool current = false;  // whether it is what the weights are
-  std::shared_ptr<const NarrowLinear> narrow = nullptr;  // where products are in fewer bits; then nothing else is set
+  // Where products are in fewer bits; then nothing else is set.
+  std::shared_ptr<const NarrowLinear> narrow = nullptr;
 
   // weight: [out, in], contiguous. Packs into the memory that it has, if any.
   void pack(const at::Tensor& weight);

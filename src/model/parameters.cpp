@@ -222,6 +222,7 @@ int64_t Parameters::count() const {
 
 void Parameters::refresh() {
   if (flat16_.defined()) flat16_.copy_(flat);
+  const std::lock_guard<std::mutex> lock(packing_->mutex);
   for (const LinearWeights* layer : backbone_layers(vit)) {
     if (layer->packed) layer->packed->current = false;
   }

@@ -1,5 +1,5 @@
-// Functions of one vector, included by vectors.h in each of its namespaces: the polynomials of lanes.h. No #pragma once,
-// for that reason.
+// Functions of one vector, included by vectors.h in each of its namespaces: the polynomials of lanes.h. No #pragma
+// once, for that reason.
 
 UDI_INLINE V exp(V x) {
   x = maximum(spread(-80.f), x);       // nothing subnormal comes of it; and this way round a NaN stays one

@@ -1,5 +1,5 @@
-// Vectors of floats, once for each kind of processor, for the kernels that are compiled for several (gemm.cpp, narrow.cpp).
-// Everything here is inlined into functions of the same target.
+// Vectors of floats, once for each kind of processor, for the kernels that are compiled for several (gemm.cpp,
+// narrow.cpp). Everything here is inlined into functions of the same target.
 //
 // Nothing of the standard library may be instantiated by what stands between the pragmas: the linker might take that
 // copy for the whole program.

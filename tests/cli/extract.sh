@@ -68,6 +68,28 @@ shape, data = check.read_rows('unit.npy')
 values = struct.unpack('<%df' % (shape[0] * shape[1]), data)
 for row in range(shape[0]):
     assert abs(sum(v * v for v in values[row * 24:row * 24 + 24]) - 1) < 1e-5, row" || die 'rows of --normalize have length 1'
+
+# Fewer bits: near float32 and not float32, the same to the bit in any batch; what they take is said.
+extract --data set/test --out exact.npy
+extract --data set/test --out bytes.npy --precision int8
+says 'memory: weights' 'products in int8'
+extract --data set/test --out other.npy --precision int8 --batch-size 3
+cmp bytes.npy other.npy || die 'int8 depends on the batch'
+python3 -c "
+import sys; sys.path.insert(0, '$tests/cli')
+import check, struct
+rows = []
+for name in 'exact.npy', 'bytes.npy':
+    shape, data = check.read_rows(name)
+    rows.append(struct.unpack('<%df' % (shape[0] * 24), data))
+assert rows[0] != rows[1]
+for at in range(0, len(rows[0]), 24):
+    a, b = (r[at:at + 24] for r in rows)
+    product, own, other = (sum(x * y for x, y in zip(*pair)) for pair in ((a, b), (a, a), (b, b)))
+    assert product > 0.999 * (own * other) ** 0.5, at" || die 'int8 is far from float32'
+run 2 extract --model $model --data set/test --out rows.npy --precision int4
+says 'int4' 'int8'
+
 run 2 extract --model $model --data set/test --out rows.npy --block 1 --num-blocks 2
 says 'num_blocks' '2 blocks'
 run 2 extract --model $model --data set/test --out rows.txt
@@ -102,6 +124,8 @@ result '0 <= r["top1"] <= r["top5"] <= 100 and [s["k"] for s in r["scores"]] == 
 scores=$(grep -o '"scores":.*' out.txt)
 run 0 knn --train train.npy --test test.safetensors --k 1 5 --json
 [ "$scores" = "$(grep -o '"scores":.*' out.txt)" ] || die 'k-NN of files and of images differ'
+run 0 knn --model $model --train set/train --test set/test --precision int8 --json
+result '0 <= r["top1"] <= r["top5"] <= 100'
 run 0 knn --train train.npy --test train.npy --k 1 --json  # each image is its own nearest neighbour
 result 'r["top1"] == 100'
 run 2 knn --train set/train --test set/test

@@ -92,3 +92,7 @@ run 0 bench data "${model_options[@]}" --augment-on device  # crops are left to 
 result 'r["images_per_second"] > 0 and r["augment_on"] == "device"'
 run 2 bench step "${model_options[@]}" --augment-on device
 says 'needs a GPU'
+run 0 bench extract "${model_options[@]}" --precision int8
+result 'r["images_per_second"] > 0 and r["precision"] == "int8"'
+run 2 bench step "${model_options[@]}" --precision int8
+says 'int8 is of extract'

@@ -1,5 +1,5 @@
-// Layers and whole models in fewer bits: what they are far from float32, that every processor's kernels agree, that they
-// follow the weights, and that neither threads nor the batch change a bit.
+// Layers and whole models in fewer bits: what they are far from float32, that every processor's kernels agree, that
+// they follow the weights, and that neither threads nor the batch change a bit.
 #include <ATen/Parallel.h>
 
 #include <thread>
@@ -74,7 +74,8 @@ TEST_F(NarrowModel, ALayerInBytes) {
     for (auto kernels = gemm::all_narrow(Bits::kInt8); *kernels; ++kernels) {
       LinearWeights layer = {weight, bias, std::make_shared<PackedLinear>()};
       layer.packed->narrow = std::make_shared<NarrowLinear>(weight, **kernels);
-      const at::Tensor result = at::empty({rows, out}), without = at::empty({rows, out}), active = at::empty({rows, out});
+      const at::Tensor result = at::empty({rows, out}), without = at::empty({rows, out}),
+                       active = at::empty({rows, out});
       linear(x, layer, result);
       EXPECT_LE(twin::distance(result, expected), 1e-6) << (*kernels)->name;
       if (!first.defined()) first = result;
@@ -204,8 +205,8 @@ class NarrowGolden : public NarrowModel, public testing::WithParamInterface<cons
 TEST_P(NarrowGolden, TokensAreNearFloat32) {
   const std::string folder = std::string(UDI_TEST_DIR) + "/golden/" + GetParam();
   const udi_model_config config = golden::config(folder);
-  const Model model = model_from_tensors(config, SafetensorsFile(folder + "/init.safetensors").tensors(), false, nullptr,
-                                         at::kCPU);
+  const Model model =
+      model_from_tensors(config, SafetensorsFile(folder + "/init.safetensors").tensors(), false, nullptr, at::kCPU);
   const SafetensorsFile batches(folder + "/batches.safetensors");
   const at::Tensor images = golden::tensor(batches, "b0.global_u8")[0].contiguous();
   for (const udi_token token : {UDI_TOKEN_CLS, UDI_TOKEN_CLS_PLUS, UDI_TOKEN_PATCH_MEAN, UDI_TOKEN_PATCHES}) {
@@ -279,7 +280,8 @@ TEST_F(NarrowModel, RefusalsSayWhy) {
   const Model model = make(cases::small());
   gemm::pretend_none(Bits::kBf16);
   expect_failure(model, UDI_PRECISION_BF16, UDI_E_UNSUPPORTED, "AVX-512 BF16");
-  EXPECT_NO_THROW(model.extract(at::zeros({1, 3, 16, 16}, at::kByte), UDI_NCHW, in(UDI_PRECISION_INT8)));  // its attention
+  EXPECT_NO_THROW(
+      model.extract(at::zeros({1, 3, 16, 16}, at::kByte), UDI_NCHW, in(UDI_PRECISION_INT8)));  // its attention
   gemm::use_best_narrow();
   expect_failure(model, 3, UDI_E_INVALID, "precision is 3");
   const Model half(cases::small(), at::kCPU, at::kBFloat16);

@@ -1,5 +1,5 @@
-// Products in fewer bits, each processor's kernels that this machine can run: exact sums of whole numbers, rows in 8 bits
-// against a twin in float64, bfloat16 against what it rounds to.
+// Products in fewer bits, each processor's kernels that this machine can run: exact sums of whole numbers, rows in 8
+// bits against a twin in float64, bfloat16 against what it rounds to.
 #include "model/narrow.h"
 
 #include <gtest/gtest.h>
@@ -31,9 +31,9 @@ std::vector<const Narrow*> all(Bits bits) {
 struct Shape {
   int64_t rows, columns, depth;
 };
-constexpr Shape kShapes[] = {{1, 1, 1},     {1, 384, 64},   {2, 33, 7},    {3, 5, 300}, {13, 31, 5},    {14, 32, 16},
-                             {15, 65, 3},   {29, 100, 130}, {198, 48, 66}, {5, 200, 1}, {700, 17, 400}, {6, 16, 4},
-                             {12, 8, 1023}, {37, 4, 2},     {0, 40, 10}};
+constexpr Shape kShapes[] = {{1, 1, 1},      {1, 384, 64}, {2, 33, 7},     {3, 5, 300},   {13, 31, 5},
+                             {14, 32, 16},   {15, 65, 3},  {29, 100, 130}, {198, 48, 66}, {5, 200, 1},
+                             {700, 17, 400}, {6, 16, 4},   {12, 8, 1023},  {37, 4, 2},    {0, 40, 10}};
 
 // Whole numbers as the kernels read them: bytes, or 16 bits each.
 Floats words_of(const Narrow& k, const std::vector<int>& numbers, int64_t rows, int64_t depth) {
@@ -141,7 +141,8 @@ TEST_F(NarrowProduct, SumsOfWholeNumbersAreExact) {
               continue;
             }
             const Range& range = ranges[size_t(r)];
-            const double first = double(sum) * double(range.scale), second = double(sums[size_t(c)]) * double(range.low);
+            const double first = double(sum) * double(range.scale),
+                         second = double(sums[size_t(c)]) * double(range.low);
             const double value = (first + second) * double(scales[size_t(c)]) + double(bias[size_t(c)]);
             const double size = (std::abs(first) + std::abs(second)) * double(scales[size_t(c)]) + 1;
             ASSERT_NEAR(double(is), exact_gelu(value), 1e-6 * size);
@@ -199,7 +200,8 @@ TEST_F(NarrowProduct, RowsInEightBits) {
     rows[8][size_t(depth - 1)] = -1e-3f;
     const int64_t stride = depth + 3, count = int64_t(rows.size());
     Floats all_rows(size_t(count * stride), kNan);
-    for (int64_t r = 0; r < count; ++r) std::copy(rows[size_t(r)].begin(), rows[size_t(r)].end(), all_rows.begin() + r * stride);
+    for (int64_t r = 0; r < count; ++r)
+      std::copy(rows[size_t(r)].begin(), rows[size_t(r)].end(), all_rows.begin() + r * stride);
     for (const Narrow* k : all(Bits::kInt8)) {
       Floats words(size_t(count * gemm::row_words(*k, depth)));
       std::vector<Range> ranges(static_cast<size_t>(count));
@@ -289,7 +291,8 @@ TEST_F(NarrowProduct, Bfloat16) {
       for (const bool gelu : {false, true}) {
         SCOPED_TRACE(std::to_string(s.rows) + " x " + std::to_string(s.columns) + " x " + std::to_string(s.depth));
         const Floats a = normal(s.rows * s.depth), b = normal(s.columns * s.depth), bias = normal(s.columns);
-        Floats rows(size_t(s.rows * gemm::row_words(*k, s.depth))), b_rows(size_t(s.columns * gemm::row_words(*k, s.depth)));
+        Floats rows(size_t(s.rows * gemm::row_words(*k, s.depth))),
+            b_rows(size_t(s.columns * gemm::row_words(*k, s.depth)));
         // Of the last word of a weight no number beyond the depth may count.
         Floats wide(size_t(s.columns * (s.depth + s.depth % 2)), 0.f);
         for (int64_t c = 0; c < s.columns; ++c) {
@@ -307,7 +310,8 @@ TEST_F(NarrowProduct, Bfloat16) {
           for (int64_t c = 0; c < s.columns; ++c) {
             double sum = double(bias[size_t(c)]), size = 1;
             for (int64_t d = 0; d < s.depth; ++d) {
-              const double term = double(rounded(a[size_t(r * s.depth + d)])) * double(rounded(b[size_t(c * s.depth + d)]));
+              const double term =
+                  double(rounded(a[size_t(r * s.depth + d)])) * double(rounded(b[size_t(c * s.depth + d)]));
               sum += term;
               size += std::abs(term);
             }
