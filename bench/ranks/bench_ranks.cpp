@@ -125,10 +125,16 @@ class Rank {
   // From which byte on the last chunk's gradients are complete, and when; the end of the pass is 0 s.
   nlohmann::json gradients_of_a_step() {
     const BatchTotals totals = totals_of({&views_});
-    at::Tensor student = at::empty_like(alone_->student().head.weight_v), teacher = at::empty_like(student);
-    prototype_weights(alone_->student().head, student);
-    prototype_weights(alone_->teacher().head, teacher);
-    const Prototypes prototypes{student, teacher, alone_->centers(), config_.student_temp, config_.teacher_temp};
+    const UdiObjective objective(model_, config_);
+    const TableSettings settings{model_, config_, objective, totals, 0, alone_->student().flat};
+    Prototypes prototypes{};
+    prototypes.student = at::empty_like(alone_->student().head.weight_v);
+    prototypes.teacher = at::empty_like(prototypes.student);
+    prototype_weights(alone_->student().head, prototypes.student);
+    prototype_weights(alone_->teacher().head, prototypes.teacher);
+    prototypes.centers = alone_->centers();
+    prototypes.student_temp = config_.student_temp;
+    prototypes.teacher_temp = config_.teacher_temp;
     Strand strand(model_, config_, alone_->student(), alone_->teacher(), alone_->gradients().zeros_like());
     const Spread spread = spread_of(model_, config_, at::kCPU, views_.batch, views_.global_size);
     std::vector<std::pair<int64_t, double>> marks;
@@ -140,7 +146,7 @@ class Rank {
       for (size_t i = 0; i < chunks.size(); ++i) {
         Strand::Ready ready;
         if (i + 1 == chunks.size()) ready = [&](int64_t element) { marks.emplace_back(4 * element, now()); };
-        strand.learn(chunks[i], totals, prototypes, 0, ready);
+        strand.learn(make_tables(chunks[i], settings), prototypes, ready);
       }
     }
     const double end = now();
