@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Replays the steps of tests/golden with the baseline: is this yardstick really the official step?
+"""Replays the steps of tests/golden with the baselines: are these yardsticks really the official step? Both the literal one
+(step.py) and the fast one (strong.py, as it is or compiled, which takes a minute or two a folder).
 
-    build/bench-venv/bin/python bench/baseline/check_golden.py [FOLDER ...]
+    build/bench-venv/bin/python bench/baseline/check_golden.py [--compiled] [FOLDER ...]
 
 Limits on the relative difference stand in LIMITS: those that libudi itself must keep (tests/golden/README.md).
 """
@@ -14,8 +15,9 @@ import torch
 
 import tensors
 from maps import image_maps
-from model import Sizes
+from sizes import Sizes
 from step import Batch, Pretraining
+from strong import StrongPretraining
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -71,11 +73,11 @@ def worst_tensor(values, reference):
     return max((relative(value, wanted), name) for name, value, wanted in pairs)
 
 
-def replay(folder):
-    """-> worst difference by kind"""
+def replay(folder, make):
+    """make: sizes, alpha, clip -> Pretraining or StrongPretraining. -> worst difference by kind"""
     golden = json.loads((folder / "golden.json").read_text())
     config, sizes = golden["config"], sizes_of(golden["config"])
-    training = Pretraining(sizes, config["alpha"], config["clip"])
+    training = make(sizes, config["alpha"], config["clip"])
     initial = tensors.read(folder / "init.safetensors")
     training.student.load_state_dict(initial)
     training.teacher.load_state_dict(initial)
@@ -88,7 +90,7 @@ def replay(folder):
         knobs = [expected[key] for key in ("lr", "wd", "momentum", "teacher_temp")]
         loss, parts = training.step(batches[index % 3], *knobs, frozen, gradients if index == 0 else None)
         for name, value in {"loss": loss, **parts}.items():
-            worst_loss = max(worst_loss, abs(value - expected[name]) / abs(expected[name]))
+            worst_loss = max(worst_loss, abs(float(value) - expected[name]) / abs(expected[name]))
         missing = [n for n in expected if n.startswith(("global_", "local_")) and expected[n] is not None and n not in parts]
         assert not missing, missing
 
@@ -107,15 +109,20 @@ def replay(folder):
 
 def main():
     torch.set_num_threads(1)
-    folders = [Path(p) for p in sys.argv[1:]] or sorted(p.parent for p in GOLDEN.glob("*/golden.json"))
+    compiled = "--compiled" in sys.argv
+    folders = [Path(p) for p in sys.argv[1:] if p != "--compiled"] or sorted(p.parent for p in GOLDEN.glob("*/golden.json"))
     assert folders, f"no golden folders in {GOLDEN}"
+    strong = lambda mode: lambda *given: StrongPretraining(*given, compile_mode=mode)
+    ways = {"compiled": strong("default")} if compiled else {"literal": Pretraining, "strong": strong(None)}
     good = True
-    for folder in folders:
-        for kind, worst in replay(folder).items():
-            value, where = worst if isinstance(worst, tuple) else (worst, "")
-            passed = value <= LIMITS[kind]
-            good &= passed
-            print(f"{folder.name:14} {kind:10} {value:8.1e} of {LIMITS[kind]:.0e}  {'ok' if passed else 'WRONG'}  {where}")
+    for way, make in ways.items():
+        for folder in folders:
+            for kind, worst in replay(folder, make).items():
+                value, where = worst if isinstance(worst, tuple) else (worst, "")
+                passed = value <= LIMITS[kind]
+                good &= passed
+                verdict = "ok" if passed else "WRONG"
+                print(f"{way:9} {folder.name:14} {kind:10} {value:8.1e} of {LIMITS[kind]:.0e}  {verdict}  {where}", flush=True)
     return 0 if good else 1
 
 

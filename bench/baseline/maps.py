@@ -28,6 +28,11 @@ def stratified_mask(grid, window):
     return mask.flatten()
 
 
+def sample_masks(grid, local_grid, windows=(3, 2)):
+    """Of an image: for its global crops and for its local crops."""
+    return stratified_mask(grid, windows[0]), stratified_mask(local_grid, windows[1])
+
+
 def token_places(crop, grid):
     """Coordinates in the image of a crop's tokens: [grid * grid, 2]; first and last token sit on the crop's edges."""
     line = torch.linspace(0, 1, grid)

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -15,20 +16,23 @@ import time
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch.utils.data import default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
-from augment import Augmentation
-from maps import image_maps
-from model import Network, Sizes
+import device
+from geometry import draw_places
+from maps import image_maps, sample_masks
+from model import Network
+from sizes import ARCHS, Sizes, tiny_sizes
 from step import Batch, Pretraining
+from strong import StrongPretraining
 
-ARCHS = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}
 IMAGE_WIDTH, IMAGE_HEIGHT = 500, 375  # of the photographs that random geometry is drawn for
 
 
 def sizes_of(args):
+    if args.tiny:
+        return tiny_sizes()
     dim, heads = ARCHS[args.arch]
     return Sizes(dim=dim, heads=heads, out_dim=args.out_dim, norm_last_layer=args.norm_last_layer)
 
@@ -71,11 +75,11 @@ def result(images, wall, processor, **more):
 
 def random_batch(sizes, count, locals_, device):
     """Random pixels in crops whose geometry follows the official sampler. -> Batch, share of valid global samples"""
-    augmentation = Augmentation(sizes, locals_)
     lists = []
     for _ in range(count):
-        coords = augmentation.geometry(IMAGE_WIDTH, IMAGE_HEIGHT)
-        lists.append(image_maps(coords, *augmentation.masks(), sizes.grid, sizes.local_grid))
+        coords = draw_places(IMAGE_WIDTH, IMAGE_HEIGHT, locals_)
+        masks = sample_masks(sizes.grid, sizes.local_grid, sizes.windows)
+        lists.append(image_maps(coords, *masks, sizes.grid, sizes.local_grid))
     sources, targets = ([torch.stack(same).to(device) for same in zip(*maps)] for maps in zip(*lists))
     sides = [sizes.global_size] * 2 + [sizes.local_size] * locals_
     crops = [torch.randn(count, 3, side, side, device=device) for side in sides]
@@ -84,11 +88,27 @@ def random_batch(sizes, count, locals_, device):
 
 
 def measure_step(args):
-    """The official step, everything from crops in memory to the moved teacher."""
+    """The step, everything from crops in memory to the moved teacher; with half the batch where memory does not suffice."""
+    batch = args.batch
+    while True:
+        try:
+            return {**step_of(args, batch), "batch": batch, "wanted_batch": args.batch}
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+        batch //= 2
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def step_of(args, count):
     sizes = sizes_of(args)
-    training = Pretraining(sizes, device=args.device, half=args.half)
+    if args.engine == "strong":
+        training = StrongPretraining(sizes, device=args.device, bf16=args.bf16, compile_mode=args.compile)
+    else:
+        training = Pretraining(sizes, device=args.device, half=args.half)
     training.allocate_optimizer()
-    batch, valid = random_batch(sizes, args.batch, args.locals, args.device)
+    batch, valid = random_batch(sizes, count, args.locals, args.device)
     cuda = args.device != "cpu"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -97,9 +117,17 @@ def measure_step(args):
         base = memory("VmRSS")
         forget_peak()
     knobs = {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996, "temperature": 0.04, "freeze_last_layer": False}
-    wall, processor = timed(lambda: training.step(batch, **knobs), args.warmup, args.repeats, args.device)
+
+    def steps():
+        for _ in range(args.steps):
+            training.step(batch, **knobs)
+
+    begin = time.perf_counter()
+    wall, processor = timed(steps, args.warmup, args.repeats, args.device)
+    compiled = time.perf_counter() - begin - sum(wall)
     peak = torch.cuda.max_memory_allocated() if cuda else memory("VmHWM")
-    return result(args.batch, wall, processor, peak_bytes=peak - base, base_bytes=base, valid_share=valid)
+    more = {"peak_bytes": peak - base, "base_bytes": base, "valid_share": valid, "warmup_seconds": compiled}
+    return result(count * args.steps, wall, processor, **more)
 
 
 def count_flops(args):
@@ -117,6 +145,10 @@ def count_flops(args):
 
 def measure_data(args):
     """JPEG files to collated views in one thread: what one worker process of the official loader does."""
+    from PIL import Image
+
+    from augment import Augmentation
+
     paths = sorted(p for p in Path(args.data).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     assert paths, f"no JPEG files in {args.data}"
     augmentation = Augmentation(sizes_of(args), args.locals)
@@ -135,16 +167,18 @@ def measure_data(args):
     return result(count, wall, processor, files=len(paths), file_bytes=sum(p.stat().st_size for p in paths))
 
 
-ENGINES = ("eager", "sdpa", "onnxruntime", "openvino", "bf16", "int8", "onnxruntime-int8", "openvino-bf16")
+ENGINES = ("eager", "strong", "sdpa", "onnxruntime", "openvino", "bf16", "int8", "onnxruntime-int8", "openvino-bf16")
 
 
 def measure_extract(args):
     """Normalised crops in memory to the final-norm cls token."""
+    if args.device != "cpu" or args.bf16 or args.compile:
+        return device.extract(args, sizes_of(args), timed, result)
     network = Network(sizes_of(args)).backbone.backbone.eval().requires_grad_(False)
     images = torch.randn(args.batch, 3, 224, 224)
     for block in network.blocks:
         block.attn.fused = args.engine == "sdpa"
-    model = Features(network)
+    model = device.Features(network)
     reference = model(images)
     peers = {
         "onnxruntime": onnx_session,
@@ -159,15 +193,6 @@ def measure_extract(args):
     with torch.inference_mode():
         wall, processor = timed(lambda: call(images), args.warmup, args.repeats)
     return result(args.batch, wall, processor, cosine=cosine)
-
-
-class Features(torch.nn.Module):
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, images):
-        return self.network.norm(self.network(images))[:, 0]
 
 
 def torch_bf16(model, images, threads):
@@ -243,7 +268,7 @@ def measure_gemm(args):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("step", "flops", "data", "extract", "gemm"))
+    parser.add_argument("what", choices=("step", "flops", "data", "extract", "gemm", "files", "ceilings"))
     parser.add_argument("--arch", choices=ARCHS, default="vit_small")
     parser.add_argument("--out-dim", type=int, default=65536)
     parser.add_argument("--norm-last-layer", action="store_true", help="prototype magnitudes stay 1 (the official default)")
@@ -253,6 +278,11 @@ def parse(arguments):
     parser.add_argument("--engine", choices=ENGINES, default="eager")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="step: float16 autocast, for CUDA")
+    parser.add_argument("--bf16", action="store_true", help="step: bfloat16 autocast (strong); extract, files: of all numbers")
+    parser.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune"), help="torch.compile's mode")
+    parser.add_argument("--steps", type=int, default=1, help="steps a measurement: no look at a result within it (strong)")
+    parser.add_argument("--workers", type=int, default=16, help="files: processes of the loader")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model: checks the programs, says nothing of speed")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
@@ -271,6 +301,8 @@ def main():
         "data": measure_data,
         "extract": measure_extract,
         "gemm": measure_gemm,
+        "files": lambda args: device.files(args, sizes_of(args), timed, result),
+        "ceilings": lambda args: device.ceilings(args, timed),
     }[args.what]
     json.dump({**work(args), "threads": args.threads, "nice": os.nice(0)}, sys.stdout)
     print()

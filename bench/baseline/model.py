@@ -5,39 +5,10 @@ be exchanged by state_dict. This is the yardstick of bench/: nothing here is mad
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-
-@dataclass
-class Sizes:
-    """What a model is made of; the defaults are ViT-S/16 with the official head."""
-
-    global_size: int = 224
-    local_size: int = 96
-    patch_size: int = 16
-    dim: int = 384
-    depth: int = 12
-    heads: int = 6
-    srs_heads: int = 6
-    class_tokens: int = 2
-    include_patch: bool = True
-    hidden: int = 2048
-    bottleneck: int = 256
-    out_dim: int = 65536
-    norm_last_layer: bool = True
-    drop_path: float = 0.1
-
-    @property
-    def grid(self):
-        return self.global_size // self.patch_size
-
-    @property
-    def local_grid(self):
-        return self.local_size // self.patch_size
 
 
 def split_heads(x, heads):
