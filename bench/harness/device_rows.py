@@ -39,13 +39,13 @@ class Maker:
     def __init__(self, args, root, folder):
         self.args, self.root, self.folder = args, root, folder
         self.scale = TINY_SCALE if args.tiny else Scale()
-        self.cores = len(os.sched_getaffinity(0))
+        self.cores = 1 if args.tiny else len(os.sched_getaffinity(0))
         help_ = subprocess.run([args.udi, "bench", "--help"], capture_output=True, text=True).stdout if args.udi.exists() else ""
         self.knows = lambda option: option in help_
         self.cuda = args.device.startswith("cuda")
 
     def torch(self, name, what, *options, repeats=None, slow=False):
-        common = ["--device", self.args.device, "--repeats", repeats or self.scale.repeats, "--threads", 1 if self.args.tiny else min(self.cores, 16)]
+        common = ["--device", self.args.device, "--repeats", repeats or self.scale.repeats, "--threads", min(self.cores, 16)]
         common += ["--tiny"] if self.args.tiny else []
         command = [self.args.python, "-W", "ignore", self.root / "bench/baseline/measure.py", what, *options, *common]
         environment = {
@@ -61,7 +61,7 @@ class Maker:
         if lacking:
             missing = f"this libudi has no {', '.join(lacking)}"
         size = TINY if self.args.tiny else []
-        rounds = ["--warmup", 1 if self.args.tiny else 3, "--repeats", self.scale.ours, "--device", self.args.device]
+        rounds = ["--warmup", 1 if self.args.tiny else 5, "--repeats", self.scale.ours, "--device", self.args.device]
         command = [self.args.udi, "bench", what, "--json", "--quiet", *size, *rounds, *options]
         return Contender(name, list(map(str, command)), {}, False, missing)
 

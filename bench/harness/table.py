@@ -15,10 +15,10 @@ def summarise(rows, samples, flops, ceilings):
     ceilings: of a GPU, by measure.py; then the share of the roofline by operation, too."""
     pick = lambda row, name: [s for s in samples if (s["row"], s["contender"]) == (row, name) and "result" in s]
     gemm = [row for row in rows if row.name.startswith("gemm")]
-    peak = {row.cores: max(s["result"]["gflops"] for s in pick(row.name, "sgemm")) for row in gemm}
+    peak = {row.cores: max(s["result"]["gflops"] for s in pick(row.name, "sgemm")) for row in gemm if pick(row.name, "sgemm")}
     table = []
     for row in rows:
-        if row.name.startswith("gemm"):
+        if row in gemm and row.cores in peak:
             table.append({"row": row.name, "title": row.title, "contender": "sgemm", "gflops": peak[row.cores]})
             continue
         first = median_of(pick(row.name, row.contenders[0].name), "images_per_second")
