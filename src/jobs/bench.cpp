@@ -61,18 +61,22 @@ Json rates(const std::vector<double>& seconds, int64_t images) {
           {"rounds", seconds.size()}};
 }
 
-// Memory above what was there before: resident bytes of the process on the CPU; not measured on other devices.
+// Memory above what was there before: resident bytes of the process on the CPU, bytes that tensors hold elsewhere.
 class MemoryMark {
  public:
-  MemoryMark() : base_(resident_bytes()) { reset_peak_resident(); }
-  void write(const JobHost& host, Json* result) const {
-    const bool cpu = host.device.is_cpu();
-    (*result)["peak_bytes"] = cpu ? Json(std::max<int64_t>(0, peak_resident_bytes() - base_)) : Json();
-    (*result)["base_bytes"] = cpu ? Json(base_) : Json();
+  explicit MemoryMark(at::Device device) : device_(device) {
+    base_ = device.is_cpu() ? resident_bytes() : device_bytes(device);
+    device.is_cpu() ? reset_peak_resident() : reset_peak_device(device);
+  }
+  void write(Json* result) const {
+    const int64_t peak = device_.is_cpu() ? peak_resident_bytes() : peak_device_bytes(device_);
+    (*result)["peak_bytes"] = base_ < 0 ? Json() : Json(std::max<int64_t>(0, peak - base_));
+    (*result)["base_bytes"] = base_ < 0 ? Json() : Json(base_);
   }
 
  private:
-  int64_t base_;
+  at::Device device_;
+  int64_t base_;  // -1: not known
 };
 
 void write_gemm_share(const JobHost& host, double operations_per_second, Json* result) {
@@ -154,7 +158,7 @@ Json bench_data(const JobHost& host, JobConfig& config) {
   Loader loader(ImageSource::open(path, options, host.host), views, settings, host.host, planned);
   Views batch;
   const int64_t batches = std::max<int64_t>(1, std::min<int64_t>(64 / settings.batch_size, loader.steps_per_epoch()));
-  const MemoryMark memory;
+  const MemoryMark memory(at::kCPU);
   const auto seconds = time_rounds(host, config, [&] {
     for (int64_t i = 0; i < batches; ++i) loader.next(batch);
   });
@@ -162,7 +166,7 @@ Json bench_data(const JobHost& host, JobConfig& config) {
   const int workers = settings.workers ? settings.workers : int(std::thread::hardware_concurrency());
   result["images_per_second_a_core"] = result["images_per_second"].get<double>() / workers;
   result["workers"] = workers;
-  memory.write(host, &result);
+  memory.write(&result);
   result["gemm_share"] = nullptr;
   result["parts"] = data_parts(loader.source(), config, views);
   return result;
@@ -219,10 +223,10 @@ Json bench_step(const JobHost& host, JobConfig& config) {
   }
 
   udi_step_stats stats{};
-  const MemoryMark memory;
+  const MemoryMark memory(host.device);
   const auto seconds = time_rounds(host, config, [&] { trainer->step({&input}, host.host, &stats); });
   Json result = rates(seconds, batch);
-  memory.write(host, &result);
+  memory.write(&result);
   write_gemm_share(host, step_flops(model_config, views, stats.valid_share) * double(batch) / median(seconds), &result);
   result["micro_batch"] = std::min(batch, trainer->micro_batch(input));
   result["valid_share"] = stats.valid_share;
@@ -237,13 +241,15 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
   const udi_model_config model_config = model_settings(config);
   const uint64_t seed = uint64_t(config.integer("seed"));
   const int64_t batch = config.integer("batch_size");
-  Model model(model_config, host.device);
+  // On a GPU the model is loaded in fewer bits, as udi_model_load has it.
+  const bool narrow = !host.device.is_cpu() && config.string("precision") == "bf16";
+  Model model(model_config, host.device, narrow ? at::kBFloat16 : at::kFloat);
   model.weights.initialize(model_config, seed);
   udi_extract_config options = extract_config_default();
   options.batch_size = int32_t(batch);
   options.precision = config.choice("precision");
 
-  const MemoryMark memory;
+  const MemoryMark memory(host.device);
   std::vector<double> seconds;
   int64_t images = batch;
   if (config.given("data")) {
@@ -261,11 +267,11 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
     for (const auto& image : pixels) {
       rows.push_back(at::from_blob(const_cast<uint8_t*>(image.u8()), {model_config.channels, side, side}, at::kByte));
     }
-    const at::Tensor input = at::stack(rows);
+    const at::Tensor input = at::stack(rows).to(host.device);
     seconds = time_rounds(host, config, [&] { model.extract(input, UDI_NCHW, options); });
   }
   Json result = rates(seconds, images);
-  memory.write(host, &result);
+  memory.write(&result);
   write_gemm_share(host, extract_flops(model_config) * double(images) / median(seconds), &result);
   result["parameters"] = model.weights.count();
   return result;

@@ -1,11 +1,11 @@
 #include "jobs/machine.h"
 
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <string>
-
-#include "model/aten.h"
 
 namespace udi {
 namespace {
@@ -26,6 +26,16 @@ int64_t number_in(const char* path) {
   return file >> value ? value : 0;
 }
 
+// Null where tensors of the device come from an allocator that does not count.
+c10::DeviceAllocator* counting_allocator(at::Device device) {
+  return device.is_cpu() ? nullptr : dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
+}
+
+c10::CachingAllocator::Stat allocated(c10::DeviceAllocator& allocator, at::Device device) {
+  constexpr auto kAll = size_t(c10::CachingAllocator::StatType::AGGREGATE);
+  return allocator.getDeviceStats(std::max<c10::DeviceIndex>(0, device.index())).allocated_bytes[kAll];
+}
+
 }  // namespace
 
 int64_t resident_bytes() { return kilobytes_of("/proc/self/status", "VmRSS:"); }
@@ -37,6 +47,22 @@ int64_t available_bytes() {
   const int64_t limit = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
   if (limit > 0) available = std::min(available, std::max<int64_t>(0, limit - used));
   return available;
+}
+
+int64_t device_bytes(at::Device device) {
+  c10::DeviceAllocator* const allocator = counting_allocator(device);
+  return allocator ? allocated(*allocator, device).current : -1;
+}
+
+int64_t peak_device_bytes(at::Device device) {
+  c10::DeviceAllocator* const allocator = counting_allocator(device);
+  return allocator ? allocated(*allocator, device).peak : -1;
+}
+
+void reset_peak_device(at::Device device) {
+  if (auto* const allocator = counting_allocator(device)) {
+    allocator->resetPeakStats(std::max<c10::DeviceIndex>(0, device.index()));
+  }
 }
 
 double sgemm_peak() {

@@ -6,6 +6,7 @@
 
 #include "data/masks.h"
 #include "jobs/machine.h"
+#include "jobs/watch.h"
 #include "model/config.h"
 #include "train/trainer.h"
 
@@ -72,6 +73,31 @@ StrandBytes strand_bytes(const RunPlan& plan, at::Device device, double images) 
   return {images * crops, copies * std::min(images * rows, at_once) * model.out_dim * sizeof(float)};
 }
 
+// LibTorch compiles 16-bit products on a CPU for their shapes and keeps the latest 1,024 a thread. Row counts follow the
+// valid samples, so that steps go on bringing new shapes. Measured, not counted (docs/performance.md).
+double compiled_bytes(const RunPlan& plan, at::Device device, double strands) {
+  if (plan.train.precision != UDI_BF16 || !device.is_cpu()) return 0;
+  constexpr double kAtOnce = 80e6, kStep = 8.5e6, kMost = 870e6;
+  return strands * std::min(kMost, kAtOnce + kStep * double(plan.steps));
+}
+
+// Beside the training: a float32 copy of the teacher, its backbone packed for extraction, images ahead; then features of
+// both sets, one token of them normalised, and their products (eval/knn.h).
+double knn_bytes(const RunPlan& plan, at::Device device) {
+  if (plan.knn_test == 0) return 0;
+  const udi_model_config& model = plan.model;
+  const double rows = double(plan.knn_train + plan.knn_test), width = model.embed_dim;
+  const double images = 4.0 * kKnnWatchBatch * model.channels * square(model.image_size);
+  double bytes = sizeof(float) * double(plan.parameters);
+  if (!device.is_cpu()) return bytes + images;
+  bytes += sizeof(float) * double(plan.backbone_parameters);
+  const KnnOptions chunks;
+  const double similar = double(std::min(chunks.test_chunk, plan.knn_test)) *
+                         double(std::min(chunks.train_chunk, plan.knn_train)) * sizeof(float);
+  const double features = sizeof(float) * rows * width;
+  return bytes + model.class_tokens * features + std::max(images, features + similar);
+}
+
 std::string count_text(int64_t count) {
   char out[32];
   if (count >= 1000000) {
@@ -114,6 +140,9 @@ std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, a
       {"images ahead", int64_t((2.0 + double(plan.accumulate)) * batch)},
       {"libraries", int64_t(160) << 20},
   };
+  const double compiled = compiled_bytes(plan, device, strands);
+  if (compiled > 0) parts.push_back({"compiled products", int64_t(compiled)});
+  if (plan.knn_test > 0) parts.push_back({"k-NN", int64_t(knn_bytes(plan, device))});
   std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return parts;
 }

@@ -16,6 +16,7 @@ struct RunPlan {
   int64_t images = 0, steps = 0, batch_size = 0, accumulate = 1;  // batch_size: of all ranks
   int64_t ranks = 1;
   int64_t parameters = 0, backbone_parameters = 0;
+  int64_t knn_train = 0, knn_test = 0;  // images of k-NN while it learns; 0: none
 };
 
 // Bytes by part, largest first; an estimate from the sizes and from this moment's number of threads, each of which has

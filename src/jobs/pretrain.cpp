@@ -356,6 +356,10 @@ Json pretrain(const JobHost& host, JobConfig& config) {
     plan.parameters += info.elements;
     if (info.name.rfind("backbone.backbone.", 0) == 0) plan.backbone_parameters += info.elements;
   }
+  if (watch.on()) {
+    plan.knn_train = watch.train_images().size();
+    plan.knn_test = watch.test_images().size();
+  }
   Json result = announce(host, plan, config.string("data"));
   if (config.flag("dry_run")) {
     result["dry_run"] = true;

@@ -7,8 +7,6 @@
 namespace udi {
 namespace {
 
-constexpr int32_t kBatch = 64;  // of images through the model
-
 std::string percent(double value) {
   char out[16];
   std::snprintf(out, sizeof out, "%.2f", value);
@@ -29,7 +27,7 @@ Json KnnWatch::measure(const JobHost& host, const Model& model) const {
   const bool both = model.config.class_tokens == 2;
   udi_extract_config options = extract_config_default();
   options.token = both ? UDI_TOKEN_BOTH : UDI_TOKEN_CLS;
-  options.batch_size = kBatch;
+  options.batch_size = kKnnWatchBatch;
   const JobHost quiet{host.host, host.device, host.num_threads, {}, host.group};  // the run's own progress stays
   const LabelledFeatures train = extract_labelled(quiet, model, *train_, config_, options, "knn");
   const LabelledFeatures test = extract_labelled(quiet, model, *test_, config_, options, "knn");

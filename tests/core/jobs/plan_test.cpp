@@ -7,11 +7,17 @@
 
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <new>
 
+#include "base/files.h"
 #include "base/random.h"
 #include "data/masks.h"
+#include "image/jpeg.h"
+#include "jobs/draw.h"
+#include "jobs/temporary.h"
+#include "jobs/watch.h"
 #include "model/config.h"
 #include "train/trainer.h"
 
@@ -148,7 +154,7 @@ TEST_P(Memory, IsWhatAStepTakes) {
   double estimate = 0;
   for (const auto& [name, bytes] : memory_parts(plan, at::kCPU)) {
     parts[name] = bytes;
-    if (name != "images ahead" && name != "libraries") estimate += double(bytes);
+    if (name != "images ahead" && name != "libraries" && name != "compiled products") estimate += double(bytes);
   }
 
   const Counting counting;
@@ -178,6 +184,86 @@ INSTANTIATE_TEST_SUITE_P(, Memory,
                                          Case{"bf16", 2, 4, 2, 4096, 1, 3, UDI_BF16},
                                          Case{"sgd", 2, 4, 2, 4096, 1, 3, UDI_F32, UDI_SGD}),
                          [](const auto& info) { return std::string(info.param.name); });
+
+
+// What LibTorch compiles is no tensor: the estimate for it was measured as resident memory (docs/performance.md). It is of
+// 16-bit products on a CPU alone, each strand's, and grows with the steps until the cache is full.
+TEST(CompiledProducts, AreKeptUpToTheCachesSize) {
+  const Threads threads(2);
+  Case c{"compiled"};
+  const auto bytes_of = [&](int32_t precision, int64_t steps, at::Device device) {
+    c.precision = precision;
+    RunPlan plan = plan_of(c);
+    plan.steps = steps;
+    for (const auto& [name, bytes] : memory_parts(plan, device)) {
+      if (name == "compiled products") return bytes;
+    }
+    return int64_t(0);
+  };
+  EXPECT_EQ(bytes_of(UDI_F32, 1000, at::kCPU), 0);
+  EXPECT_EQ(bytes_of(UDI_BF16, 1000, at::kCUDA), 0);
+  const int64_t first = bytes_of(UDI_BF16, 1, at::kCPU), full = bytes_of(UDI_BF16, 1000, at::kCPU);
+  EXPECT_GT(first, int64_t(150) << 20);
+  EXPECT_GT(bytes_of(UDI_BF16, 2, at::kCPU), first);
+  EXPECT_EQ(bytes_of(UDI_BF16, 100000, at::kCPU), full);
+  EXPECT_LT(full, int64_t(2) << 30);
+}
+
+// A folder a class of drawn pictures.
+void draw_labelled(const std::string& folder, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const std::string class_folder = text(folder, "/", i % 4);
+    std::filesystem::create_directories(class_folder);
+    const auto bytes = encode_jpeg(draw_picture(1, int(i % 4), uint64_t(i)), 90);
+    write_atomically(text(class_folder, "/", i, ".jpg"),
+                     [&](const Append& append) { append(bytes.data(), bytes.size()); });
+  }
+}
+
+// Beside what the training holds. Few weights and many images, then the reverse: each has its share.
+TEST(KnnMemory, IsWhatItTakes) {
+  const TemporaryFolder folder;
+  draw_labelled(folder / "train", 300);
+  draw_labelled(folder / "test", 100);
+  for (const auto& [precision, classes, depth] : {std::tuple(UDI_F32, 2, 1), std::tuple(UDI_F32, 1, 6),
+                                                 std::tuple(UDI_BF16, 2, 2)}) {
+    const Threads threads(1);
+    Case c{"knn"};
+    c.precision = precision;
+    RunPlan plan = plan_of(c);
+    plan.model.class_tokens = classes;
+    plan.model.depth = depth;
+    plan.model.head_hidden_dim = 64;
+    plan.model.out_dim = 64;
+    plan.knn_train = 300;
+    plan.knn_test = 100;
+    plan.parameters = plan.backbone_parameters = 0;
+    for (const ParameterInfo& info : parameter_layout(plan.model)) {
+      plan.parameters += info.elements;
+      if (info.name.rfind("backbone.backbone.", 0) == 0) plan.backbone_parameters += info.elements;
+    }
+    const JobConfig config("pretrain", Json({{"data", "d"}, {"out", "o"}, {"workers", 1}, {"image_size", 64},
+                                             {"knn_train", folder / "train"}, {"knn_test", folder / "test"}})
+                                           .dump());
+    const Host quiet;
+    const KnnWatch watch(config, quiet);
+    std::map<std::string, int64_t> parts;
+    for (const auto& [name, bytes] : memory_parts(plan, at::kCPU)) parts[name] = bytes;
+
+    Model model(plan.model, at::kCPU);
+    model.weights.initialize(plan.model, 1);
+    const Trainer trainer(model, plan.train);
+    const Counting counting;
+    const int64_t before = CountingAllocator::now();
+    CountingAllocator::reset_peak();
+    watch.measure({quiet, at::kCPU, 1, {}}, trainer.model(UDI_TEACHER));
+    const double measured = double(CountingAllocator::peak() - before), estimate = double(parts.at("k-NN"));
+    std::printf("  k-NN %6.1f MB announced, %6.1f MB measured, a factor of %.3f\n", estimate / 1e6, measured / 1e6,
+                estimate / measured);
+    EXPECT_GT(estimate, 0.85 * measured);
+    EXPECT_LT(estimate, 1.15 * measured);
+  }
+}
 
 }  // namespace
 }  // namespace udi
