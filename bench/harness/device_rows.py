@@ -40,7 +40,8 @@ class Maker:
         self.args, self.root, self.folder = args, root, folder
         self.scale = TINY_SCALE if args.tiny else Scale()
         self.cores = 1 if args.tiny else len(os.sched_getaffinity(0))
-        help_ = subprocess.run([args.udi, "bench", "--help"], capture_output=True, text=True).stdout if args.udi.exists() else ""
+        there = args.udi.exists()
+        help_ = subprocess.run([args.udi, "bench", "--help"], capture_output=True, text=True).stdout if there else ""
         self.knows = lambda option: option in help_
         self.cuda = args.device.startswith("cuda")
 

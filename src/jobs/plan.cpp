@@ -73,16 +73,16 @@ StrandBytes strand_bytes(const RunPlan& plan, at::Device device, double images) 
   return {images * crops, copies * std::min(images * rows, at_once) * model.out_dim * sizeof(float)};
 }
 
-// LibTorch compiles 16-bit products on a CPU for their shapes and keeps the latest 1,024 a thread. Row counts follow the
-// valid samples, so that steps go on bringing new shapes. Measured, not counted (docs/performance.md).
+// LibTorch compiles 16-bit products on a CPU for their shapes and keeps the latest 1,024 a thread. Row counts follow
+// the valid samples, so that steps go on bringing new shapes. Measured, not counted (docs/performance.md).
 double compiled_bytes(const RunPlan& plan, at::Device device, double strands) {
   if (plan.train.precision != UDI_BF16 || !device.is_cpu()) return 0;
   constexpr double kAtOnce = 80e6, kStep = 8.5e6, kMost = 870e6;
   return strands * std::min(kMost, kAtOnce + kStep * double(plan.steps));
 }
 
-// Beside the training: a float32 copy of the teacher, its backbone packed for extraction, images ahead; then features of
-// both sets, one token of them normalised, and their products (eval/knn.h).
+// Beside the training: a float32 copy of the teacher, its backbone packed for extraction, images ahead; then features
+// of both sets, one token of them normalised, and their products (eval/knn.h).
 double knn_bytes(const RunPlan& plan, at::Device device) {
   if (plan.knn_test == 0) return 0;
   const udi_model_config& model = plan.model;
