@@ -163,7 +163,12 @@ CUDA_TEST(attention_of_a_few_queries) {
 }
 
 CUDA_TEST(attention_of_heads_of_all_dims) {
-  for (const int64_t dim : {8, 24, 32, 48, 80, 96, 128})
+#ifdef UDI_EMULATE_THREADS  // which takes a hundred times as long
+  const std::vector<int64_t> dims = {8, 80};
+#else
+  const std::vector<int64_t> dims = {8, 24, 32, 48, 80, 96, 128};
+#endif
+  for (const int64_t dim : dims)
     for (const Type type : kTypes) check({{33, 7}, {33, 7}, 2, dim}, type);
   check({{3, 70}, {130, 9}, 1, 128, false}, Type::kBFloat16);
 }
@@ -233,7 +238,7 @@ CUDA_TEST(attention_of_a_crop_among_others_has_the_same_bits) {
 
 // The gradient of sum(out d_out), by differences of the kernel's own forward pass.
 CUDA_TEST(attention_backward_equals_differences) {
-  Inputs in({{3, 2}, {7, 4}, 1, 8, false}, Type::kFloat);
+  Inputs in({{2, 1}, {3, 2}, 1, 8, false}, Type::kFloat);
   const Results at = run(in);
   const auto loss = [&] {
     const Numbers out = run(in, false).out;
