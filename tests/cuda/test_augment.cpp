@@ -86,8 +86,8 @@ void turn_hue(uint8_t& red, uint8_t& green, uint8_t& blue, int shift) {
     hue = int(double(float(std::fmod(double(sector) / 6 + 1, 1))) * 255);
     saturation = int(double(range / float(most)) * 255);
   }
-  const float share = float(saturation / 255.0), place = float(((hue + shift) & 255) * 6.0 / 255.0);
-  const float part = place - std::floor(place);
+  const double place = ((hue + shift) & 255) * 6.0 / 255.0;
+  const float share = float(saturation / 255.0), part = float(place - std::floor(place));
   const auto light = [&](double dark) { return cut(std::round(most * (1 - dark))); };
   const uint8_t v = uint8_t(most), p = light(share), q = light(double(share * part));
   const uint8_t t = light(double(share) * (1 - double(part)));
