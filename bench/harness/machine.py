@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def output(*command):
+    """What a command prints; "" where it is not there."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT).stdout.strip()
     except OSError:
         return ""
 
