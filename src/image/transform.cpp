@@ -63,9 +63,7 @@ Sides whole_sides(const Image& image, int resize_size, int multiple, int64_t max
     shorter_side *= shrink;
     longer_side *= shrink;
   }
-  const auto rounded = [&](double side) {
-    return std::max<int64_t>(1, int64_t(side) / multiple) * multiple;
-  };
+  const auto rounded = [&](double side) { return std::max<int64_t>(1, int64_t(side) / multiple) * multiple; };
   const int64_t least = rounded(shorter_side);
   const int64_t most = std::min(rounded(longer_side), max_pixels / least / multiple * multiple);
   return image.height <= image.width ? Sides{int(least), int(most)} : Sides{int(most), int(least)};

@@ -11,9 +11,9 @@ namespace udi {
 // that are kept are computed. `resizer` lends its memory. out: the image's channels and dtype.
 void evaluation_transform(Resizer& resizer, const Image& image, int resize_size, const Planes& out);
 
-// Sides of an image that is kept whole: the shorter one becomes resize_size, the longer one in proportion; where that is
-// more than max_pixels, both shrink in proportion; then both are rounded down to multiples of `multiple`, one at least.
-// An image too slim for that within max_pixels loses of its length. UDI_E_INVALID: max_pixels below multiple^2.
+// Sides of an image that is kept whole: the shorter one becomes resize_size, the longer one in proportion; where that
+// is more than max_pixels, both shrink in proportion; then both are rounded down to multiples of `multiple`, one at
+// least. An image too slim for that within max_pixels loses of its length. UDI_E_INVALID: max_pixels below multiple^2.
 struct Sides {
   int height = 0, width = 0;
 };

@@ -59,12 +59,13 @@ Json extract(const JobHost& host, JobConfig& config) {
     if (host.first()) writer.emplace(out, shape, token);
   });
   std::string names;
-  const FeatureCount count = extract_features(host, model, source, config, options, "extract",
-                                              [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
-                                                writer->append(rows.const_data_ptr<float>(), rows.size(0));
-                                                for (const int64_t i : index) names += one_line(source.name(i)) + '\n';
-                                              },
-                                              TakenBy::kFirst, whole_pixels);
+  const FeatureCount count = extract_features(
+      host, model, source, config, options, "extract",
+      [&](const at::Tensor& rows, const std::vector<int64_t>& index) {
+        writer->append(rows.const_data_ptr<float>(), rows.size(0));
+        for (const int64_t i : index) names += one_line(source.name(i)) + '\n';
+      },
+      TakenBy::kFirst, whole_pixels);
   agree_on(host.group.get(), [&] {
     if (!host.first()) return;
     write_text(paths_file(out), names);

@@ -40,9 +40,8 @@ class PreparedImages::Task : public WorkerPool::Task {
             parent_.model_.channels);
       const udi_model_config& model = parent_.model_;
       const bool whole = parent_.whole_pixels_ > 0;
-      const Sides sides =
-          whole ? whole_sides(image, model.resize_size, int(model.patch_size), parent_.whole_pixels_)
-                : Sides{int(model.image_size), int(model.image_size)};
+      const Sides sides = whole ? whole_sides(image, model.resize_size, int(model.patch_size), parent_.whole_pixels_)
+                                : Sides{int(model.image_size), int(model.image_size)};
       at::Tensor& out = pixels[size_t(item)];
       out = at::empty({image.channels, sides.height, sides.width}, image.dtype == UDI_U8 ? at::kByte : at::kFloat);
       const Planes planes = {out.mutable_data_ptr(), image.channels, sides.height, sides.width, image.dtype};

@@ -44,8 +44,8 @@ class PreparedImages {
     std::vector<int64_t> index;  // of the source, ascending; unreadable images are left out
   };
 
-  // source, model and host outlive this. The limits are those of `config` (set "limits"). whole_pixels: 0 for the centre
-  // crop; else images are kept whole, at most of so many pixels (whole_sides).
+  // source, model and host outlive this. The limits are those of `config` (set "limits"). whole_pixels: 0 for the
+  // centre crop; else images are kept whole, at most of so many pixels (whole_sides).
   PreparedImages(const JobHost& host, const ImageSource& source, const udi_model_config& model, const JobConfig& config,
                  int64_t batch_size, int64_t whole_pixels = 0);
   ~PreparedImages();
@@ -53,7 +53,7 @@ class PreparedImages {
   // The next batch that holds an image; false at the end. UDI_E_FORMAT: too many bad images; UDI_E_CANCELLED. With a
   // group in `host` every rank gets each world-th batch.
   bool next(Batch* batch);
-  bool next_or_empty(Batch* batch);  // the next, also one whose images are all bad
+  bool next_or_empty(Batch* batch);       // the next, also one whose images are all bad
   int64_t done() const { return done_; }  // images behind us, good and bad
   int64_t bad() const { return bad_.count(); }
 

@@ -16,17 +16,19 @@ namespace {
 double square(double x) { return x * x; }
 
 // Bytes that a vision transformer keeps of a crop of `patches` patches (the buffers of model/vit.h). narrow: bytes of a
-// number among the activations; the residual stream keeps the weights' float32.
+// number among the activations; the residual stream keeps the weights' float32. flash: attention keeps a float32 number
+// a row and head in place of probabilities.
 struct CropBytes {
   double block;              // of each block, for the backward pass
   double forward, backward;  // shared by the blocks
 };
 
-CropBytes crop_bytes(const udi_model_config& model, double patches, double narrow) {
+CropBytes crop_bytes(const udi_model_config& model, double patches, double narrow, bool flash) {
   constexpr double kWide = sizeof(float);
   const double tokens = patches + model.class_tokens, dim = model.embed_dim, hidden = double(hidden_dim(model));
   const double pixels = model.channels * square(model.patch_size);
-  return {tokens * (2 * dim * kWide + (6 * dim + hidden + model.heads * tokens) * narrow),
+  const double attention = model.heads * (flash ? kWide : tokens * narrow);
+  return {tokens * (2 * dim * kWide + (6 * dim + hidden) * narrow + attention),
           tokens * (dim * kWide + (pixels + 2 * dim) * narrow),
           tokens * (2 * dim * kWide + (2 * hidden + 5 * dim) * narrow)};
 }
@@ -52,20 +54,23 @@ StrandBytes strand_bytes(const RunPlan& plan, at::Device device, double images) 
   const int64_t grid = plan.views.global_size / model.patch_size;
   const int64_t local_grid = locals > 0 ? plan.views.local_size / model.patch_size : 0;
   const double patches = square(double(grid));
-  const CropBytes global = crop_bytes(model, patches, narrow),
-                  local = crop_bytes(model, square(double(local_grid)), narrow);
+  const bool flash = !device.is_cpu() && plan.train.precision == UDI_BF16;
+  const CropBytes global = crop_bytes(model, patches, narrow, flash),
+                  local = crop_bytes(model, square(double(local_grid)), narrow, flash);
   double samples = 0, queries = 0;  // of a global crop, and those of all crops that its teacher answers
   if (model.include_patch) {
     samples = double(samples_of(grid, plan.views.global_window));
     queries = samples + locals * double(samples_of(local_grid, plan.views.local_window));
   }
-  // Buffers serve global crops, then local ones: the larger use counts. A backward pass doubles what SRS and head hold.
+  // On the CPU buffers serve global crops, then local ones: the larger use counts; elsewhere all at once. A backward
+  // pass doubles what SRS and head hold.
+  const auto in_turn = [&](double a, double b) { return device.is_cpu() ? std::max(a, b) : a + b; };
   const auto student = [&](const CropBytes& of) { return model.depth * of.block + of.forward + of.backward; };
-  double crops = std::max(2 * student(global), locals * student(local)) + 2 * (global.block + global.forward);
+  double crops = in_turn(2 * student(global), locals * student(local)) + 2 * (global.block + global.forward);
   if (model.include_patch) {
     crops += 2 * (2 * srs_bytes(model, patches, samples, 1, narrow) + srs_bytes(model, patches, queries, 4, narrow));
   }
-  const double rows = std::max(2 * (classes + samples), locals * classes), teacher_rows = 2 * (1 + queries);
+  const double rows = in_turn(2 * (classes + samples), locals * classes), teacher_rows = 2 * (1 + queries);
   crops += (2.5 * rows + teacher_rows) * head_bytes(model, narrow);
 
   const double at_once = double(rows_at_once(model.out_dim, device));
@@ -174,11 +179,15 @@ Json announce(const JobHost& host, const RunPlan& plan, const std::string& data)
     log.log(UDI_LOG_WARN, "about ", bytes_text(sum), " are needed and ", bytes_text(available),
             " are free: a smaller micro_batch, batch_size or out_dim, or fewer threads (OMP_NUM_THREADS), take less");
   }
-  return {{"images", plan.images},         {"images_a_step", per_step},
+  return {{"images", plan.images},
+          {"images_a_step", per_step},
           {"ranks", plan.ranks},
-          {"steps", plan.steps},           {"steps_per_epoch", t.steps_per_epoch},
-          {"parameters", plan.parameters}, {"backbone_parameters", plan.backbone_parameters},
-          {"memory_bytes", sum},           {"memory", memory}};
+          {"steps", plan.steps},
+          {"steps_per_epoch", t.steps_per_epoch},
+          {"parameters", plan.parameters},
+          {"backbone_parameters", plan.backbone_parameters},
+          {"memory_bytes", sum},
+          {"memory", memory}};
 }
 
 }  // namespace udi

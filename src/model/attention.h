@@ -1,5 +1,5 @@
-// Softmax attention over given queries, keys and values, forward and backward: of images of one size as [B, heads, rows,
-// d] (attention.cpp), and of images of several sizes as rows of one matrix (attention_packed.cpp).
+// Softmax attention over given queries, keys and values, forward and backward: of images of one size as [B, heads,
+// rows, d] (attention.cpp), and of images of several sizes as rows of one matrix (attention_packed.cpp).
 #pragma once
 
 #include "model/aten.h"
@@ -38,11 +38,20 @@ struct HeadRows {
 // What a forward pass leaves behind: for the backward pass either probabilities or logarithms of their sums.
 enum class AttentionKeeps { kNothing, kForBackward, kProbabilities };
 
+// What all segments of a pass are attended with.
+enum class AttentionWay {
+  kSegments,  // one segment after the other: loops on the CPU, else products over [B, heads, Q, T]
+  kKernels,   // those of libudi_cuda.so, where they are switched on: nothing of size Q T in memory
+  kFlash,     // LibTorch's flash attention over sequences of several lengths: likewise
+};
+
 // A pass's result and what it keeps. The memory is used again by the next pass.
 struct AttentionMemory {
-  Buffer out;            // [asking rows, heads * d]
-  Buffer probabilities;  // of each segment, one behind the other, [images, heads, asking, tokens]
-  at::Tensor flash_out, log_sum_exp, random_state, unused;  // LibTorch's flash attention's own; undefined: another way
+  Buffer out;  // [asking rows, heads * d]
+  AttentionWay way = AttentionWay::kSegments;
+  Buffer probabilities;       // of each segment, one behind the other, [images, heads, asking, tokens]
+  Buffer log_sum, workspace;  // of kernels
+  at::Tensor flash_out, log_sum_exp, random_state, unused;  // LibTorch's flash attention's own
 
   // Of one segment, after a forward pass that kept them.
   at::Tensor probabilities_of(const Packing& packing, size_t segment, int64_t heads) const;
@@ -51,7 +60,8 @@ struct AttentionMemory {
 // Returns [asking rows, heads * d], contiguous, in `memory`.
 at::Tensor attention_forward(const Packing& packing, const HeadRows& in, AttentionKeeps keeps, AttentionMemory& memory);
 
-// After a forward pass that kept what is needed. d_in gets the gradients (written, not added to). Uses up what was kept.
+// After a forward pass that kept what is needed. d_in gets the gradients (written, not added to). Uses up what was
+// kept.
 void attention_backward(const Packing& packing, const HeadRows& in, AttentionMemory& memory, const at::Tensor& d_out,
                         const HeadRows& d_in);
 

@@ -127,14 +127,14 @@ Extraction::Extraction(const Model& model, const udi_extract_config& options, co
       down_(pool_stream(model.weights.device())),
       vit_(model.config, weights_) {
   const bool cpu = model.weights.device().is_cpu(), deterministic = host && host->deterministic;
-  // By itself a picture goes through products of the same shapes every time. ATen's round as the size of a batch has it.
-  // Ours do not (packed.h), and a picture by itself stays in the cache.
+  // By itself a picture goes through products of the same shapes every time. ATen's round as the size of a batch has
+  // it. Ours do not (packed.h), and a picture by itself stays in the cache.
   packed_ = options.precision != UDI_PRECISION_F32 || model.weights.pack();
   alone_ = packed_ || deterministic;
   staged_ = way == Way::kStaged || (way == Way::kChosen && !cpu && !deterministic);
   const int64_t tokens = patches + model.config.class_tokens;
-  capacity_ = options.batch_size ? options.batch_size
-                                 : std::max<int64_t>(1, (cpu ? kTokensAtOnce : kTokensOnDevice) / tokens);
+  capacity_ =
+      options.batch_size ? options.batch_size : std::max<int64_t>(1, (cpu ? kTokensAtOnce : kTokensOnDevice) / tokens);
   if (staged_) slots_.resize(kSlots);
 }
 

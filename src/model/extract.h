@@ -31,8 +31,8 @@ class Extraction {
   bool full() const { return queue_.size() >= (staged_ ? slots_.size() : 1); }
   bool empty() const { return queue_.empty(); }
 
-  // Images [B, C, H, W] of one type, uint8 or normalised float32, on the CPU or the model's device; several such batches
-  // are of several sizes and go through in one pass (not for UDI_TOKEN_PATCHES). Asks the host for a cancel.
+  // Images [B, C, H, W] of one type, uint8 or normalised float32, on the CPU or the model's device; several such
+  // batches are of several sizes and go through in one pass (not for UDI_TOKEN_PATCHES). Asks the host for a cancel.
   void push(const std::vector<at::Tensor>& batches);
   // The rows of the oldest push, in the order of its images: float32 on the CPU.
   at::Tensor pop();
@@ -45,7 +45,7 @@ class Extraction {
     Mark uploaded, computed, returned;
   };
   struct Queued {
-    Slot* slot;       // null: rows are here
+    Slot* slot;  // null: rows are here
     at::Tensor rows;
     int64_t images;
   };

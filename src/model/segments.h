@@ -1,5 +1,5 @@
-// Images of several sizes as rows of one matrix: an image's tokens behind one another, image behind image, segment behind
-// segment. What works on rows alone is then one call for all of them.
+// Images of several sizes as rows of one matrix: an image's tokens behind one another, image behind image, segment
+// behind segment. What works on rows alone is then one call for all of them.
 #pragma once
 
 #include <vector>

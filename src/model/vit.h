@@ -50,7 +50,8 @@ class Vit {
   Vit(const udi_model_config& config, const Parameters& weights);
 
   // Batches of several sizes in one pass: every linear layer, norm and GELU is one call over the tokens of all of them.
-  // An image's tokens depend on the image alone, but for rounding; where all products are those of packed.h, to the bit.
+  // An image's tokens depend on the image alone, but for rounding; where all products are those of packed.h, to the
+  // bit.
   std::vector<VitOutput> forward(const std::vector<VitBatch>& batches);
   VitOutput forward(const at::Tensor& images, const VitOptions& options) {
     return forward(std::vector<VitBatch>{{images, options}})[0];
@@ -67,13 +68,13 @@ class Vit {
   }
 
  private:
-  // One block's working memory; with keep_for_backward each block has its own. R rows: the tokens of all images; Q rows:
-  // those that ask, which are fewer in a last block of which some batch wants class tokens alone. x and its like are M,
-  // the rest T.
+  // One block's working memory; with keep_for_backward each block has its own. R rows: the tokens of all images; Q
+  // rows: those that ask, which are fewer in a last block of which some batch wants class tokens alone. x and its like
+  // are M, the rest T.
   struct Block {
-    Buffer x, statistics1, y1;      // input, after norm1: [R, D]
-    Buffer x_asking, y1_asking;     // the same for the rows that ask, where these are not all
-    Buffer qkv, query;              // [R, 3 D]; or [R, 2 D] (key, value) and [Q, D]
+    Buffer x, statistics1, y1;   // input, after norm1: [R, D]
+    Buffer x_asking, y1_asking;  // the same for the rows that ask, where these are not all
+    Buffer qkv, query;           // [R, 3 D]; or [R, 2 D] (key, value) and [Q, D]
     AttentionMemory attention;
     at::Tensor mixed;               // [Q, D], what attention gave
     Buffer x_mid, statistics2, y2;  // after the attention's branch, after norm2: [Q, D]

@@ -64,8 +64,7 @@ void Vit::embed(const std::vector<VitBatch>& batches) {
   for (size_t i = 0; i < batches.size(); ++i) {
     const at::Tensor tokens = all_.tokens_of(i, x);
     const int64_t count = tokens.size(1) - classes;
-    const at::Tensor position =
-        interpolate_position(config_, weights_.pos_embed, grids_[i].rows, grids_[i].columns);
+    const at::Tensor position = interpolate_position(config_, weights_.pos_embed, grids_[i].rows, grids_[i].columns);
     tokens.narrow(1, 0, classes).copy_(weights_.cls_token + position.narrow(0, 0, classes));
     at::Tensor patch_tokens = tokens.narrow(1, classes, count);
     at::add_out(patch_tokens, embedded.narrow(0, first, patches_in(i)).view({tokens.size(0), count, dim}),

@@ -1,5 +1,7 @@
 #include "train/strand.h"
 
+#include "model/kernels.h"
+
 namespace udi {
 namespace {
 
@@ -52,10 +54,22 @@ void Strand::learn(const ChunkTables& tables, const Prototypes& prototypes, cons
   const Targets targets = blend_targets(teacher, tables.samples, config_.alpha);
   objective_.add_centers(teacher, targets, tables.samples, results.centers);
 
-  const bool locals = tables.local.defined();
+  const at::Tensor global = objective_.global_targets(teacher, targets);
+  const at::Tensor local = tables.local.defined() ? objective_.local_targets(teacher, targets) : at::Tensor();
   results.losses.emplace_back();
-  learn_global(tables, objective_.global_targets(teacher, targets), prototypes, locals ? Ready() : ready);
-  if (locals) learn_local(tables, objective_.local_targets(teacher, targets), prototypes, ready);
+  if (!local.defined() || packs_crops(tables)) {
+    learn_crops(tables, global, local, prototypes, ready);
+  } else {
+    learn_crops(tables, global, {}, prototypes, {});
+    learn_crops(tables, {}, local, prototypes, ready);
+  }
+}
+
+// On a device one pass over all crops: half as many calls, each of a size that fills it. On the CPU the global crops'
+// activations go before the local ones come: less memory, and no slower (docs/performance.md).
+bool Strand::packs_crops(const ChunkTables& tables) const {
+  static const bool forced = getenv("UDI_PACK") != nullptr;  // MEASURE
+  return forced || !tables.global.is_cpu() || kernels::take(grads.flat);
 }
 
 // The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0. Windows larger
@@ -84,62 +98,87 @@ TeacherRows Strand::teach(const ChunkTables& tables) {
   return {z.narrow(0, 0, crops), z.narrow(0, crops, patches), z.slice(0, crops + patches)};
 }
 
-// Global crops: class tokens and, through the SRS module, the patches that the other crop shows, too.
-void Strand::learn_global(const ChunkTables& tables, const at::Tensor& target_z, const Prototypes& prototypes,
-                          const Ready& ready) {
-  const Samples& samples = tables.samples;
-  const int64_t crops = 2 * samples.images, classes = model_config_.class_tokens;
-  VitOptions options;
-  options.keep_for_backward = true;
-  options.drop_path = tables.global_drop_path;
-  const VitOutput seen = student_vit_.forward(tables.global, options);
-  std::vector<at::Tensor> parts;
-  for (int64_t token = 0; token < classes; ++token) parts.push_back(seen.cls.select(1, token));
+// The student's way there and back with global crops, local ones or both: those of which there are target rows.
+void Strand::learn_crops(const ChunkTables& tables, const at::Tensor& global_z, const at::Tensor& local_z,
+                         const Prototypes& prototypes, const Ready& ready) {
+  std::vector<VitBatch> batches;
+  const auto add_batch = [&](const at::Tensor& crops, const at::Tensor& drop_path, bool class_tokens_only) {
+    VitBatch& batch = batches.emplace_back();
+    batch.images = crops;
+    batch.options.class_tokens_only = class_tokens_only;
+    batch.options.keep_for_backward = true;
+    batch.options.drop_path = drop_path;
+  };
+  if (global_z.defined()) add_batch(tables.global, tables.global_drop_path, false);
+  if (local_z.defined()) add_batch(tables.local, tables.local_drop_path, true);
+  const std::vector<VitOutput> seen = student_vit_.forward(batches);
+
+  std::vector<at::Tensor> rows;
+  if (global_z.defined()) rows.push_back(global_rows(seen.front(), tables.samples));
+  if (local_z.defined()) rows.push_back(class_rows(seen.back()));
+  const at::Tensor z = student_head_.forward(rows.size() == 1 ? rows[0] : at::cat(rows), true);
+
+  std::vector<at::Tensor> d_z;
+  if (global_z.defined()) {
+    const CrossEntropy loss =
+        loss_.run(z.narrow(0, 0, rows.front().size(0)), global_z, tables.global_rows, prototypes, grads.head.weight_v);
+    results.losses.back().global = loss.row;
+    results.losses.back().entropy = loss.target_entropy.narrow(0, 0, tables.global.size(0));
+    d_z.push_back(loss.d_z);
+  }
+  if (local_z.defined()) {
+    const int64_t count = rows.back().size(0);
+    const CrossEntropy loss =
+        loss_.run(z.narrow(0, z.size(0) - count, count), local_z, tables.local_rows, prototypes, grads.head.weight_v);
+    results.losses.back().local = loss.row;
+    d_z.push_back(loss.d_z);
+  }
+
+  const at::Tensor d_rows = student_head_.backward(d_z.size() == 1 ? d_z[0] : at::cat(d_z), grads.head);
+  std::vector<VitOutput> d_seen;
+  if (global_z.defined())
+    d_seen.push_back(global_gradients(seen.front(), d_rows.narrow(0, 0, rows.front().size(0)), tables.samples));
+  if (local_z.defined()) {
+    const int64_t count = rows.back().size(0);
+    d_seen.push_back({{}, class_gradients(d_rows.narrow(0, d_rows.size(0) - count, count))});
+  }
+  vit_backward(d_seen, ready);
+}
+
+// Of local crops class tokens alone: [cls of all crops; cls_plus of all crops].
+at::Tensor Strand::class_rows(const VitOutput& seen) const { return seen.cls.transpose(0, 1).flatten(0, 1); }
+
+at::Tensor Strand::class_gradients(const at::Tensor& d_rows) const {
+  const int64_t classes = model_config_.class_tokens;
+  return d_rows.view({classes, d_rows.size(0) / classes, -1}).transpose(0, 1);
+}
+
+// Of global crops class tokens and, through the SRS module, the patches that the other crop shows, too.
+at::Tensor Strand::global_rows(const VitOutput& seen, const Samples& samples) {
+  std::vector<at::Tensor> parts = {class_rows(seen)};
   if (samples.samples_global > 0) {
     const at::Tensor sampled = student_srs_->forward(seen.tokens, samples.student, true).flatten(0, 1);
     parts.push_back(sampled.index_select(0, samples.student_place));
   }
-  const at::Tensor z = student_head_.forward(at::cat(parts), true);
-
-  const CrossEntropy loss = loss_.run(z, target_z, tables.global_rows, prototypes, grads.head.weight_v);
-  results.losses.back().global = loss.row;
-  results.losses.back().entropy = loss.target_entropy.narrow(0, 0, crops);
-
-  const at::Tensor d_rows = student_head_.backward(loss.d_z, grads.head);
-  const at::Tensor d_cls = d_rows.narrow(0, 0, classes * crops).view({classes, crops, -1}).transpose(0, 1);
-  at::Tensor d_tokens;
-  if (samples.samples_global > 0) {
-    d_tokens = at::zeros_like(seen.tokens);
-    at::Tensor d_sampled = at::zeros({crops * samples.samples_global, d_rows.size(1)}, d_rows.options());
-    d_sampled.index_copy_(0, samples.student_place, d_rows.slice(0, classes * crops));
-    student_srs_->backward(d_sampled.view({crops, samples.samples_global, -1}), grads.srs, d_tokens);
-  }
-  vit_backward(d_tokens, d_cls, ready);
+  return at::cat(parts);
 }
 
-// Local crops: class tokens alone.
-void Strand::learn_local(const ChunkTables& tables, const at::Tensor& target_z, const Prototypes& prototypes,
-                         const Ready& ready) {
-  const int64_t classes = model_config_.class_tokens;
-  VitOptions options;
-  options.class_tokens_only = true;
-  options.keep_for_backward = true;
-  options.drop_path = tables.local_drop_path;
-  const VitOutput seen = student_vit_.forward(tables.local, options);
-  const at::Tensor z = student_head_.forward(seen.cls.transpose(0, 1).flatten(0, 1), true);
-
-  const CrossEntropy loss = loss_.run(z, target_z, tables.local_rows, prototypes, grads.head.weight_v);
-  results.losses.back().local = loss.row;
-
-  const at::Tensor d_rows = student_head_.backward(loss.d_z, grads.head);
-  vit_backward({}, d_rows.view({classes, tables.local.size(0), -1}).transpose(0, 1), ready);
+VitOutput Strand::global_gradients(const VitOutput& seen, const at::Tensor& d_rows, const Samples& samples) {
+  const int64_t crops = seen.cls.size(0), of_classes = crops * model_config_.class_tokens;
+  VitOutput d_seen{{}, class_gradients(d_rows.narrow(0, 0, of_classes))};
+  if (samples.samples_global == 0) return d_seen;
+  d_seen.tokens = at::zeros_like(seen.tokens);
+  at::Tensor d_sampled = at::zeros({crops * samples.samples_global, d_rows.size(1)}, d_rows.options());
+  d_sampled.index_copy_(0, samples.student_place, d_rows.slice(0, of_classes));
+  student_srs_->backward(d_sampled.view({crops, samples.samples_global, -1}), grads.srs, d_seen.tokens);
+  return d_seen;
 }
 
 // Weights lie in memory in the order of the forward pass, so that their gradients are complete from the end on.
-void Strand::vit_backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const Ready& ready) {
-  if (!ready) return student_vit_.backward(d_tokens, d_cls, grads.vit);
+void Strand::vit_backward(const std::vector<VitOutput>& d_seen, const Ready& ready) {
+  if (!ready) return student_vit_.backward(d_seen, grads.vit);
   ready(behind_vit_);
-  student_vit_.backward(d_tokens, d_cls, grads.vit, [&](size_t block) { ready(block_begin_[block]); });
+  student_vit_.backward(d_seen, grads.vit, [&](size_t block) { ready(block_begin_[block]); });
   ready(0);
 }
 

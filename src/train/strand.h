@@ -47,11 +47,14 @@ class Strand {
 
  private:
   TeacherRows teach(const ChunkTables& tables);
-  void learn_global(const ChunkTables& tables, const at::Tensor& target_z, const Prototypes& prototypes,
-                    const Ready& ready);
-  void learn_local(const ChunkTables& tables, const at::Tensor& target_z, const Prototypes& prototypes,
-                   const Ready& ready);
-  void vit_backward(const at::Tensor& d_tokens, const at::Tensor& d_cls, const Ready& ready);
+  bool packs_crops(const ChunkTables& tables) const;
+  void learn_crops(const ChunkTables& tables, const at::Tensor& global_z, const at::Tensor& local_z,
+                   const Prototypes& prototypes, const Ready& ready);
+  at::Tensor class_rows(const VitOutput& seen) const;
+  at::Tensor class_gradients(const at::Tensor& d_rows) const;
+  at::Tensor global_rows(const VitOutput& seen, const Samples& samples);
+  VitOutput global_gradients(const VitOutput& seen, const at::Tensor& d_rows, const Samples& samples);
+  void vit_backward(const std::vector<VitOutput>& d_seen, const Ready& ready);
 
   udi_model_config model_config_;
   udi_train_config config_;

@@ -159,6 +159,54 @@ TEST(Resizer, RefusesWhatDoesNotFit) {
   expect_error(UDI_E_INVALID, "resize_size is 0", [&] { evaluation_transform(resizer, image, 0, out); });
 }
 
+// ---- Whole images ---------------------------------------------------------------------------------------------------
+
+TEST(WholeImage, HasSidesOfPatchesWithinTheLimit) {
+  const struct {
+    int height, width, resize_size, multiple;
+    int64_t max_pixels;
+    Sides expected;
+  } cases[] = {{375, 500, 256, 16, 1 << 20, {256, 336}},  // 341 is rounded down
+               {500, 375, 256, 16, 1 << 20, {336, 256}},
+               {256, 256, 256, 16, 1 << 20, {256, 256}},
+               {10, 10, 256, 16, 1 << 20, {256, 256}},      // small ones are enlarged
+               {100, 100, 250, 16, 1 << 20, {240, 240}},    // resize_size is no multiple
+               {375, 500, 256, 16, 43008, {176, 224}},      // 179 x 239, which has the limit's pixels
+               {1, 1000, 256, 16, 1 << 20, {32, 32368}},    // 256 x 256000 shrinks to 32.4 x 32369
+               {1, 100000, 256, 16, 1 << 20, {16, 65536}},  // 3 x 323817: a patch high, of what room is left
+               {100000, 1, 256, 16, 1 << 20, {65536, 16}},
+               {375, 500, 256, 16, 256, {16, 16}},
+               {375, 500, 256, 16, 511, {16, 16}},
+               {7, 5, 5, 1, 1000, {7, 5}}};
+  for (const auto& c : cases) {
+    Image image;
+    image.height = c.height;
+    image.width = c.width;
+    const Sides sides = whole_sides(image, c.resize_size, c.multiple, c.max_pixels);
+    SCOPED_TRACE(testing::Message() << c.height << " x " << c.width << " within " << c.max_pixels);
+    EXPECT_EQ(sides.height, c.expected.height);
+    EXPECT_EQ(sides.width, c.expected.width);
+    EXPECT_LE(int64_t(sides.height) * sides.width, c.max_pixels);
+  }
+  Image image;
+  expect_error(UDI_E_SHAPE, "without pixels", [&] { whole_sides(image, 256, 16, 1 << 20); });
+  image.height = image.width = 2147483647;
+  EXPECT_EQ(whole_sides(image, 65536, 16, 268435456).height, 16384);
+  expect_error(UDI_E_INVALID, "at most 255 pixels", [&] { whole_sides(image, 256, 16, 255); });
+  expect_error(UDI_E_INVALID, "resize_size is 0", [&] { whole_sides(image, 0, 16, 1 << 20); });
+}
+
+TEST(WholeImage, IsResizedWithoutACut) {
+  for (const bool floats : {false, true}) {
+    const OwnPlanes bytes = picture(3, 45, 67), in = floats ? bytes.as_float() : bytes;
+    OwnPlanes whole(3, 32, 40, in.dtype), expected(3, 32, 40, in.dtype);
+    Resizer resizer;
+    whole_transform(resizer, to_image(in), whole);
+    resizer.crop({0, 0, 45, 67}, false, expected);
+    EXPECT_EQ(checksum(whole), checksum(expected));
+  }
+}
+
 // ---- float32 --------------------------------------------------------------------------------------------------------
 
 // float32 has the formulas without the roundings: it stays within `steps` of 255 of what uint8 gives.

@@ -42,8 +42,8 @@ TEST(StagedExtraction, GivesTheRowsOfBatchesThatAreNotFull) {
   const Model model = make(exact());
   const at::Tensor bytes = at::randint(256, {11, 3, 16, 16}, at::kByte);
   for (const at::Tensor& images : {bytes, bytes.to(at::kFloat) / 100 - 1}) {
-    for (const udi_token token : {UDI_TOKEN_CLS, UDI_TOKEN_CLS_PLUS, UDI_TOKEN_BOTH, UDI_TOKEN_PATCH_MEAN,
-                                  UDI_TOKEN_PATCHES}) {
+    for (const udi_token token :
+         {UDI_TOKEN_CLS, UDI_TOKEN_CLS_PLUS, UDI_TOKEN_BOTH, UDI_TOKEN_PATCH_MEAN, UDI_TOKEN_PATCHES}) {
       for (const bool normalize : {false, true}) {
         SCOPED_TRACE(testing::Message() << images.scalar_type() << ", token " << token << ", normalize " << normalize);
         const udi_extract_config options = options_of(token, 4, normalize);
@@ -113,7 +113,8 @@ TEST(StagedExtraction, IsTheTwins) {
     const at::Tensor reference =
         twin::norm(twin::vit(c.config, w, images.to(at::kDouble), {}).back(), w, "backbone.backbone.norm").select(1, 0);
     Extraction extraction(model, options_of(UDI_TOKEN_CLS, 3), nullptr, 16, Extraction::Way::kStaged);
-    const auto rows = rows_of(extraction, {{images.narrow(0, 0, 3)}, {images.narrow(0, 3, 3)}, {images.narrow(0, 6, 1)}});
+    const auto rows =
+        rows_of(extraction, {{images.narrow(0, 0, 3)}, {images.narrow(0, 3, 3)}, {images.narrow(0, 6, 1)}});
     EXPECT_LE(twin::distance(at::cat(rows), reference.detach()), 1e-5) << c.name;
   }
 }
@@ -144,9 +145,9 @@ TEST(StagedExtraction, ChecksWhatItIsGiven) {
   const at::Tensor images = at::randint(256, {2, 3, 16, 16}, at::kByte);
   Extraction extraction(model, options_of(UDI_TOKEN_CLS, 2), nullptr, 16, Extraction::Way::kStaged);
   EXPECT_THROW(extraction.pop(), Error);
-  EXPECT_THROW(extraction.push({at::zeros({3, 3, 16, 16}, at::kByte)}), Error);          // more than fit
-  EXPECT_THROW(extraction.push({images, images.to(at::kFloat)}), Error);                  // two types
-  EXPECT_THROW(extraction.push({at::zeros({1, 3, 16, 15}, at::kByte)}), Error);          // no multiple of a patch
+  EXPECT_THROW(extraction.push({at::zeros({3, 3, 16, 16}, at::kByte)}), Error);            // more than fit
+  EXPECT_THROW(extraction.push({images, images.to(at::kFloat)}), Error);                   // two types
+  EXPECT_THROW(extraction.push({at::zeros({1, 3, 16, 15}, at::kByte)}), Error);            // no multiple of a patch
   EXPECT_THROW(extraction.push({images.narrow(0, 0, 1), images.narrow(0, 0, 0)}), Error);  // no image
   extraction.push({images});
   extraction.push({images});

@@ -65,9 +65,9 @@ TEST_P(BatchesOfSizes, GradientsAreAutograds) {
       for (const Part& part : mixture.parts) {
         const VitBatch& added = batches.emplace_back(batch(config, part, true));
         const at::Tensor factors = added.options.drop_path;
-        at::Tensor tokens = twin::vit(config, w, added.images.to(at::kDouble),
-                                      factors.defined() ? factors.to(at::kDouble) : factors)
-                                .back();
+        at::Tensor tokens =
+            twin::vit(config, w, added.images.to(at::kDouble), factors.defined() ? factors.to(at::kDouble) : factors)
+                .back();
         if (part.class_tokens_only) tokens = tokens.narrow(1, 0, config.class_tokens);
         const at::Tensor cls = twin::norm(tokens.narrow(1, 0, config.class_tokens), w, "backbone.backbone.norm");
         references.push_back({tokens, cls});
@@ -129,7 +129,8 @@ TEST_P(BatchesOfSizes, BlocksAndAttentionAreOfTheirBatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BatchesOfSizes, testing::ValuesIn(kPrecisions), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, BatchesOfSizes, testing::ValuesIn(kPrecisions),
+                         [](const auto& info) { return info.param.name; });
 
 // The products of packed weights add up in one order whatever stands in the other rows.
 TEST(BatchesOfSizesBits, AreThoseOfEachImageAlone) {
