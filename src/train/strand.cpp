@@ -68,12 +68,11 @@ void Strand::learn(const ChunkTables& tables, const Prototypes& prototypes, cons
 // On a device one pass over all crops: half as many calls, each of a size that fills it. On the CPU the global crops'
 // activations go before the local ones come: less memory, and no slower (docs/performance.md).
 bool Strand::packs_crops(const ChunkTables& tables) const {
-  static const bool forced = getenv("UDI_PACK") != nullptr;  // MEASURE
-  return forced || !tables.global.is_cpu() || kernels::take(grads.flat);
+  return !tables.global.is_cpu() || kernels::take(grads.flat);
 }
 
 // The teacher sees both global crops once, in reversed order: its crop 1 teaches the student's crop 0. Windows larger
-// than their grid have no sample: the SRS module is asked nothing then, here and in learn_global.
+// than their grid have no sample: the SRS module is asked nothing then, here and in global_rows.
 TeacherRows Strand::teach(const ChunkTables& tables) {
   const Samples& samples = tables.samples;
   const VitOutput seen = teacher_vit_.forward(reversed(tables.global), {});
