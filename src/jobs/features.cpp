@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/safetensors.h"
@@ -64,7 +65,8 @@ FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const I
                                 const TakeRows& take, TakenBy taken_by, int64_t whole_pixels) {
   Group& group = *host.group;
   PreparedImages images(host, source, model.config, config, options.batch_size, whole_pixels);
-  Extraction extraction(model, options, &host.host, usual_patches(model.config));
+  std::optional<Extraction> extraction;
+  group.agree_on([&] { extraction.emplace(model, options, &host.host, usual_patches(model.config)); });
   PreparedImages::Batch batch;
   FeatureCount count;
   Pace pace(host, stage, source.size());
@@ -76,8 +78,8 @@ FeatureCount extract_over_ranks(const JobHost& host, const Model& model, const I
       batch.index.clear();
       images.next_or_empty(&batch);
       if (!batch.index.empty()) {
-        extraction.push(batch.images);
-        rows = extraction.pop();
+        extraction->push(batch.images);
+        rows = extraction->pop();
       }
       mine[0] = int64_t(batch.index.size());
       mine[1] = images.bad();

@@ -185,8 +185,7 @@ void Vit::attend_backward(size_t index, const BlockWeights& grads) {
   const BlockWeights& weights = weights_.blocks[index];
   Block& block = blocks_[index];
   const at::Tensor& d_qkv = d_qkv_.make((*block.qkv).sizes(), activations_);
-  const at::Tensor d_query =
-      packing.all_ask() ? at::Tensor() : d_query_.make((*block.query).sizes(), activations_);
+  const at::Tensor d_query = packing.all_ask() ? at::Tensor() : d_query_.make((*block.query).sizes(), activations_);
   attention_backward(packing, heads_of(*block.qkv, *block.query, packing.all_ask()), block.attention, *d_y_,
                      heads_of(d_qkv, d_query, packing.all_ask()));
   if (packing.all_ask()) {
