@@ -1,7 +1,7 @@
 # What an installed libudi is: everything below one prefix, which may be moved as a whole. LibTorch's CPU libraries come
 # along unless the user named a folder of it. The same files are laid out twice (Layout.cmake):
 #
-#   as configured       components library, development, tools; and two that are installed by name alone: debug (files for
+#   as configured       components library, development, tools, cuda (with nvcc alone); and two that are installed by name alone: debug (files for
 #                       gdb) and bundle (libraries that a bare system lacks, for the .tar.gz)
 #   as Debian wants it  one component a package, each by name alone (Packages.cmake)
 include(CMakePackageConfigHelpers)
@@ -33,6 +33,7 @@ set(in_library library)
 set(in_development development)
 set(in_tools tools)
 set(in_debug debug)
+set(in_cuda cuda)
 set(by_name "")
 set(export udiTargets)
 set(at_lib ${CMAKE_INSTALL_LIBDIR})
@@ -61,6 +62,7 @@ if(CMAKE_LIBRARY_ARCHITECTURE AND NOT UDI_TORCH_NAMED)
   set(in_library libudi${UDI_ABI})
   set(in_development libudi-dev)
   set(in_tools udi-tools)
+  set(in_cuda "")
   set(in_debug symbols)  # cpack clears away what is called -dbgsym
   set(by_name EXCLUDE_FROM_ALL)
   set(export udiDebianTargets)

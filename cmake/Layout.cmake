@@ -7,6 +7,13 @@ install(TARGETS udi EXPORT ${export}
         LIBRARY DESTINATION ${at_lib} COMPONENT ${in_library} ${by_name} NAMELINK_COMPONENT ${in_development}
         INCLUDES DESTINATION ${at_include})
 install(TARGETS udi_core LIBRARY DESTINATION ${at_private} COMPONENT ${in_library} ${by_name})
+# Kernels and graphs for NVIDIA GPUs, where they are built; packages have LibTorch's CPU libraries alone, and do without.
+foreach(target udi_cuda udi_cuda_graph)
+  if(TARGET ${target} AND in_cuda)
+    install(TARGETS ${target} LIBRARY DESTINATION ${at_private} COMPONENT ${in_cuda})
+    udi_strip_installed(${target} ${at_private} ${in_cuda})
+  endif()
+endforeach()
 udi_strip_installed(udi ${at_lib} ${in_library})
 udi_strip_installed(udi_core ${at_private} ${in_library})
 foreach(library ${torch_libraries})

@@ -123,8 +123,8 @@ enum {
 typedef int32_t udi_precision; /* of the products of weights with tokens, which take most of the time */
 enum {
   UDI_PRECISION_F32 = 0,
-  UDI_PRECISION_BF16 = 1, /* both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16) */
-  UDI_PRECISION_INT8 = 2  /* both in 8 bits, a scale for each output and for each token, exact sums; on any processor */
+  UDI_PRECISION_BF16 = 1, /* both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512 BF16) */
+  UDI_PRECISION_INT8 = 2  /* both in 8 bits, a scale for each output and for each token, exact sums; on any CPU */
 };
 
 typedef int32_t udi_optimizer;
@@ -309,7 +309,7 @@ typedef struct udi_extract_config {
                        * depth - block */
   int32_t normalize;  /* 1: L2-normalise each row */
   int32_t batch_size; /* images at once; 0: chosen. Changes speed and memory only */
-  udi_precision precision; /* other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md */
+  udi_precision precision; /* cosines to UDI_PRECISION_F32: docs/performance.md */
 } udi_extract_config;
 
 typedef struct udi_attention_config {

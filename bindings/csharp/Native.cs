@@ -448,8 +448,7 @@ namespace Udi
         public int normalize;
         /// <summary>images at once; 0: chosen. Changes speed and memory only</summary>
         public int batch_size;
-        /// <summary>other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it:
-        /// docs/performance.md</summary>
+        /// <summary>cosines to UDI_PRECISION_F32: docs/performance.md</summary>
         public int precision;
     }
 

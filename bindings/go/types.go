@@ -132,9 +132,9 @@ type Precision int32
 // Values of Precision.
 const (
 	PrecisionF32 Precision = 0
-	// both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16)
+	// both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512 BF16)
 	PrecisionBF16 Precision = 1
-	// both in 8 bits, a scale for each output and for each token, exact sums; on any processor
+	// both in 8 bits, a scale for each output and for each token, exact sums; on any CPU
 	PrecisionInt8 Precision = 2
 )
 
@@ -684,7 +684,7 @@ type ExtractConfig struct {
 	Normalize int32
 	// images at once; 0: chosen. Changes speed and memory only
 	BatchSize int32
-	// other than PrecisionF32 in contexts on the CPU alone; cosines to it: docs/performance.md
+	// cosines to PrecisionF32: docs/performance.md
 	Precision Precision
 }
 

@@ -9,6 +9,7 @@
 #include "ATen/Context.h"
 #include "base/error.h"
 #include "dist/launcher.h"
+#include "model/kernels.h"
 
 namespace udi {
 
@@ -29,6 +30,15 @@ void open_library(const std::string& path, const char* what_it_means) {
   if (!dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL)) fail(UDI_E_DEVICE, what_it_means, ": ", dlerror());
 }
 
+// Kernels of our own wait for this word until they have run on a GPU (docs/performance.md).
+std::string kernels_asked_for() {
+  const char* const said = std::getenv("UDI_CUDA_KERNELS");
+  const std::string value = said ? said : "off";
+  check(value == "off" || value == "on" || value == "graph", UDI_E_INVALID, "UDI_CUDA_KERNELS in the environment is ",
+        value, ", must be off, on or graph");
+  return value;
+}
+
 }  // namespace
 
 at::Device open_device(udi_device_type type, int32_t index) {
@@ -38,6 +48,7 @@ at::Device open_device(udi_device_type type, int32_t index) {
     check(index == 0, UDI_E_INVALID, "config.device_index is ", index, ", must be 0 for UDI_CPU");
     return at::kCPU;
   }
+  const std::string kernels = kernels_asked_for();
   open_library("libcuda.so.1", "no NVIDIA driver");
   // Before anything asks for CUDA: the first question fixes the answer for the life of the process.
   const std::string cuda = torch_folder() + "/libtorch_cuda.so";
@@ -46,6 +57,8 @@ at::Device open_device(udi_device_type type, int32_t index) {
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (index == -1) index = int32_t(local_rank());
   check(index >= 0 && index < count, UDI_E_DEVICE, "config.device_index is ", index, ", there are ", count, " GPUs");
+  if (kernels != "off") kernels::use(at::kCUDA);
+  if (kernels == "graph") kernels::use_graphs();
   return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 

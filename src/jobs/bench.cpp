@@ -241,9 +241,7 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
   const udi_model_config model_config = model_settings(config);
   const uint64_t seed = uint64_t(config.integer("seed"));
   const int64_t batch = config.integer("batch_size");
-  // On a GPU the model is loaded in fewer bits, as udi_model_load has it.
-  const bool narrow = !host.device.is_cpu() && config.string("precision") == "bf16";
-  Model model(model_config, host.device, narrow ? at::kBFloat16 : at::kFloat);
+  Model model(model_config, host.device);
   model.weights.initialize(model_config, seed);
   udi_extract_config options = extract_config_default();
   options.batch_size = int32_t(batch);

@@ -19,13 +19,17 @@ gemm::Bits bits_of(udi_precision precision) {
   return precision == UDI_PRECISION_INT8 ? gemm::Bits::kInt8 : gemm::Bits::kBf16;
 }
 
-void check_precision(const Parameters& weights, gemm::Bits bits) {
-  const char* const name = bits == gemm::Bits::kInt8 ? "int8" : "bfloat16";
-  check(weights.device().is_cpu(), UDI_E_UNSUPPORTED, "precision is ", name, ", the model is on ",
-        weights.device().str(), ": extraction in fewer bits is for the CPU");
+void check_precision(const Parameters& weights, udi_precision precision) {
+  const bool int8 = precision == UDI_PRECISION_INT8;
+  const char* const name = int8 ? "int8" : "bfloat16";
   check(weights.precision() == at::kFloat, UDI_E_UNSUPPORTED, "precision is ", name, ", the weights are ",
         c10::toString(weights.precision()), ": extraction in fewer bits starts from float32");
-  check(gemm::narrow(bits), UDI_E_UNSUPPORTED, "precision is ", name,
+  if (!weights.device().is_cpu()) {
+    check(!int8, UDI_E_UNSUPPORTED, "precision is int8, the model is on ", weights.device().str(),
+          ": int8 is for the CPU. Take bfloat16");
+    return;
+  }
+  check(gemm::narrow(bits_of(precision)), UDI_E_UNSUPPORTED, "precision is ", name,
         ", and this processor has no instructions for it (AVX-512 BF16): it would be several times slower than "
         "float32. Take float32 or int8");
 }
@@ -43,13 +47,16 @@ void check_options(const Model& model, const udi_extract_config& o) {
   check(o.batch_size >= 0, UDI_E_INVALID, "batch_size is ", o.batch_size, ", must be at least 0");
   check(o.precision >= UDI_PRECISION_F32 && o.precision <= UDI_PRECISION_INT8, UDI_E_INVALID, "precision is ",
         o.precision, ", must be 0 (float32), 1 (bfloat16) or 2 (int8)");
-  if (o.precision != UDI_PRECISION_F32) check_precision(model.weights, bits_of(o.precision));
+  if (o.precision != UDI_PRECISION_F32) check_precision(model.weights, o.precision);
 }
 
 // The weights that extraction computes with, options checked: the model's own, or in fewer bits.
 Parameters weights_for(const Model& model, const udi_extract_config& o) {
   check_options(model, o);
-  return o.precision == UDI_PRECISION_F32 ? model.weights : model.weights.in_bits(bits_of(o.precision));
+  const at::Device device = model.weights.device();
+  if (o.precision == UDI_PRECISION_F32) return model.weights;
+  if (device.is_cpu()) return model.weights.in_bits(bits_of(o.precision));
+  return model.weights.to(at::kFloat, at::kBFloat16, device);
 }
 
 // The token of normed tokens [B, T, D].
@@ -125,7 +132,8 @@ Extraction::Extraction(const Model& model, const udi_extract_config& options, co
       computing_(current_stream(model.weights.device())),
       up_(pool_stream(model.weights.device())),
       down_(pool_stream(model.weights.device())),
-      vit_(model.config, weights_) {
+      vit_(model.config, weights_),
+      replay_(model.weights.device()) {
   const bool cpu = model.weights.device().is_cpu(), deterministic = host && host->deterministic;
   // By itself a picture goes through products of the same shapes every time. ATen's round as the size of a batch has
   // it. Ours do not (packed.h), and a picture by itself stays in the cache.
@@ -162,7 +170,7 @@ void Extraction::push(const std::vector<at::Tensor>& batches) {
   Slot& slot = slots_[next_];
   const std::vector<at::Tensor> uploaded = upload(batches, slot);
   slot.uploaded.hold(computing_);
-  slot.rows = compute(vit_, uploaded).to(at::kFloat).clone();  // not in the Vit's buffers, which the next batch takes
+  slot.rows = compute_staged(uploaded);
   slot.computed.set(computing_);
   slot.computed.hold(down_);
   {
@@ -252,6 +260,33 @@ at::Tensor Extraction::compute_here(const std::vector<at::Tensor>& batches) {
     for (int64_t i = 0; i < count; ++i) run(vit_, i);
   }
   return at::cat(parts).contiguous();
+}
+
+// The same in memory of the result's own: the Vit's buffers, and what is replayed, are the next batch's.
+at::Tensor Extraction::compute_staged(const std::vector<at::Tensor>& batches) {
+  if (!kernels::graphs()) return compute(vit_, batches).to(at::kFloat).clone();
+  std::vector<std::vector<int64_t>> shapes;
+  int64_t elements = 0;
+  for (const at::Tensor& batch : batches) {
+    shapes.push_back(batch.sizes().vec());
+    elements += batch.numel();
+  }
+  const Replay::Scope scope(replay_);
+  const at::Tensor before = *input_;
+  const at::Tensor input = input_.make({elements}, batches[0].options());
+  const bool same = shapes == shapes_ && before.defined() && before.scalar_type() == input.scalar_type();
+  shapes_ = std::move(shapes);
+  std::vector<at::Tensor> in;
+  int64_t first = 0;
+  for (const at::Tensor& batch : batches) {
+    in.push_back(input.narrow(0, first, batch.numel()).view(batch.sizes()).copy_(batch));
+    first += batch.numel();
+  }
+  replay_.run(same, [this, in] {
+    const at::Tensor rows = compute(vit_, in);
+    rows_.make(rows.sizes(), rows.options().dtype(at::kFloat)).copy_(rows);
+  });
+  return (*rows_).clone();
 }
 
 // Rows of images that are on the device: [n, ...], in their order.

@@ -8,6 +8,7 @@
 
 #include "base/host.h"
 #include "model/model.h"
+#include "model/replay.h"
 #include "model/stream.h"
 
 namespace udi {
@@ -15,8 +16,9 @@ namespace udi {
 class Extraction {
  public:
   // kHere: what is pushed is computed at once, on the CPU image by image on its threads. kStaged: through the stages;
-  // batches of one size are padded to capacity(), so that the device sees one shape. kChosen: kStaged on accelerators,
-  // unless the host asks for determinism. Tests stage on the CPU.
+  // batches of one size are padded to capacity(), so that the device sees one shape, whose work is replayed where graphs
+  // are on (model/replay.h). kChosen: kStaged on accelerators, unless the host asks for determinism. Tests stage on the
+  // CPU.
   enum class Way { kChosen, kHere, kStaged };
 
   // `model` and `host` outlive this. Checks options (UDI_E_INVALID). patches: of an image of the size that is usual.
@@ -53,6 +55,7 @@ class Extraction {
   at::Tensor compute_here(const std::vector<at::Tensor>& batches);
   std::vector<at::Tensor> upload(const std::vector<at::Tensor>& batches, Slot& slot);
   at::Tensor compute(Vit& vit, const std::vector<at::Tensor>& batches) const;
+  at::Tensor compute_staged(const std::vector<at::Tensor>& batches);
 
   const Model& model_;
   const udi_extract_config options_;
@@ -62,6 +65,9 @@ class Extraction {
   int64_t capacity_ = 0;
   c10::Stream computing_, up_, down_;
   Vit vit_;
+  Buffer input_, rows_;                      // of what is replayed
+  std::vector<std::vector<int64_t>> shapes_;  // of what was pushed last
+  Replay replay_;                            // after what it reads and writes: it goes first
   std::vector<Slot> slots_;
   size_t next_ = 0;  // slot
   std::deque<Queued> queue_;

@@ -19,7 +19,7 @@ void use(at::DeviceType device, const std::string& library = "");
 // Back to ATen, and to steps without graphs.
 void leave();
 
-// Whether a trainer's steps of equal shapes are recorded once and replayed (train/replay.h): off until it is asked for.
+// Whether steps and extractions of equal shapes are recorded once and replayed (model/replay.h): off until asked for.
 // On CUDA by libudi_cuda_graph.so beside libudi_cuda.so; on the CPU, for tests, what was recorded is run again.
 // UDI_E_DEVICE, as use(), which comes first.
 void use_graphs();

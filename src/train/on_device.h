@@ -3,7 +3,7 @@
 
 #include "train/device_update.h"
 #include "train/losses.h"
-#include "train/replay.h"
+#include "model/replay.h"
 #include "train/stage.h"
 
 namespace udi {

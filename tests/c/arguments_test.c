@@ -365,6 +365,13 @@ static void test_cuda_that_is_not_there(void** state) {
   assert_int_equal(udi_context_create(&config, &context, &error), UDI_E_DEVICE);
   assert_int_not_equal(error.message[0], 0);
   assert_ptr_equal(context, UNTOUCHED);
+
+  assert_int_equal(setenv("UDI_CUDA_KERNELS", "perhaps", 1), 0);
+  assert_int_equal(udi_context_create(&config, &context, &error), UDI_E_INVALID);
+  assert_non_null(strstr(error.message, "UDI_CUDA_KERNELS"));
+  assert_non_null(strstr(error.message, "perhaps"));
+  assert_ptr_equal(context, UNTOUCHED);
+  assert_int_equal(unsetenv("UDI_CUDA_KERNELS"), 0);
 }
 
 int main(void) {

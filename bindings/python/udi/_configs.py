@@ -353,7 +353,7 @@ class ExtractConfig(Config):
         depth - block
     normalize: 1: L2-normalise each row
     batch_size: images at once; 0: chosen. Changes speed and memory only
-    precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md
+    precision: cosines to UDI_PRECISION_F32: docs/performance.md
     """
 
     _struct = "udi_extract_config"

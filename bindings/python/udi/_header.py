@@ -125,8 +125,8 @@ class Precision(IntEnum):
     """of the products of weights with tokens, which take most of the time"""
 
     F32 = 0
-    BF16 = 1  # both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16)
-    INT8 = 2  # both in 8 bits, a scale for each output and for each token, exact sums; on any processor
+    BF16 = 1  # both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512 BF16)
+    INT8 = 2  # both in 8 bits, a scale for each output and for each token, exact sums; on any CPU
 
 
 class Optimizer(IntEnum):

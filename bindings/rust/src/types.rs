@@ -138,11 +138,10 @@ enumeration! {
     Precision: udi_precision {
         /// `UDI_PRECISION_F32`
         F32 = UDI_PRECISION_F32,
-        /// `UDI_PRECISION_BF16`: both in bfloat16, sums in float32; on processors with instructions for it (AVX-512
+        /// `UDI_PRECISION_BF16`: both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512
         /// BF16)
         Bf16 = UDI_PRECISION_BF16,
-        /// `UDI_PRECISION_INT8`: both in 8 bits, a scale for each output and for each token, exact sums; on any
-        /// processor
+        /// `UDI_PRECISION_INT8`: both in 8 bits, a scale for each output and for each token, exact sums; on any CPU
         Int8 = UDI_PRECISION_INT8,
     }
 }
@@ -447,7 +446,7 @@ configuration! {
         normalize: i32,
         /// images at once; 0: chosen. Changes speed and memory only
         batch_size: i32,
-        /// other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md
+        /// cosines to UDI_PRECISION_F32: docs/performance.md
         precision: Precision,
     }
 }

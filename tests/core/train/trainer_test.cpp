@@ -31,6 +31,17 @@ double difference(const Trainer& a, const Trainer& b) {
   return worst;
 }
 
+// Flat weights without those thirds, which no loss depends on: their gradients are rounding, and AdamW makes whole steps
+// of any.
+at::Tensor flat_of(const Parameters& weights) {
+  const at::Tensor flat = weights.flat.clone();
+  for (const ParameterInfo& info : weights.entries()) {
+    if (info.name.find("qkv.bias") == std::string::npos) continue;
+    flat.narrow(0, info.offset + info.elements / 3, info.elements / 3).zero_();
+  }
+  return flat;
+}
+
 Trainer wide_trainer(const udi_model_config& config, const udi_train_config& train) {
   Model model = make_model(config);
   model.weights = model.weights.to(at::kDouble, at::kDouble, at::kCPU);
@@ -78,8 +89,8 @@ TEST_P(Chunks, DoNotShow) {
         EXPECT_LT(distance(whole.gradients().flat, single.gradients().flat), limit);
       }
     }
-    EXPECT_LT(distance(whole.student().flat, single.student().flat), limit);
-    EXPECT_LT(distance(whole.teacher().flat, single.teacher().flat), limit);
+    EXPECT_LT(distance(flat_of(whole.student()), flat_of(single.student())), limit);
+    EXPECT_LT(distance(flat_of(whole.teacher()), flat_of(single.teacher())), limit);
     EXPECT_LT(distance(whole.centers(), single.centers()), limit);
     if (wide) {
       EXPECT_LT(difference(whole, single), 1e-7);

@@ -98,7 +98,7 @@ public final class ExtractConfig {
     }
 
     /**
-     * Sets precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md.
+     * Sets precision: cosines to UDI_PRECISION_F32: docs/performance.md.
      *
      * @param value the new one
      * @return this
@@ -108,8 +108,7 @@ public final class ExtractConfig {
         return this;
     }
 
-    /** {@return precision: other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it:
-     * docs/performance.md} */
+    /** {@return precision: cosines to UDI_PRECISION_F32: docs/performance.md} */
     public Precision precision() {
         return Precision.of(struct.precision);
     }

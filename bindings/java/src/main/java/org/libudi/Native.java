@@ -563,7 +563,7 @@ interface Native extends Library {
         public int normalize;
         /** images at once; 0: chosen. Changes speed and memory only */
         public int batch_size;
-        /** other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md */
+        /** cosines to UDI_PRECISION_F32: docs/performance.md */
         public int precision;
 
         public ExtractConfig() {

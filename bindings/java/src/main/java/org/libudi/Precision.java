@@ -7,9 +7,10 @@ package org.libudi;
 public enum Precision {
     /** UDI_PRECISION_F32 */
     F32(0),
-    /** UDI_PRECISION_BF16: both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16) */
+    /** UDI_PRECISION_BF16: both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512 BF16)
+     * */
     BF16(1),
-    /** UDI_PRECISION_INT8: both in 8 bits, a scale for each output and for each token, exact sums; on any processor */
+    /** UDI_PRECISION_INT8: both in 8 bits, a scale for each output and for each token, exact sums; on any CPU */
     INT8(2);
 
     private final int value;

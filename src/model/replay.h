@@ -1,5 +1,5 @@
-// A step's work, recorded once and replayed while its tables have the same shapes: on CUDA one graph, a single launch
-// for the host; on the CPU, where tests prove that nothing of a step's own numbers is in what was recorded, run again.
+// Work that is recorded once and replayed while what it reads keeps its shapes: on CUDA one graph, a single launch
+// for the host; on the CPU, where tests prove that nothing of the work's own numbers is in what was recorded, run again.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ class Replay {
   Replay(const Replay&) = delete;
 
   // While it lives, what is queued goes to the graph's stream, on CUDA: a recording may not be of the default one.
-  // Tables are moved within it, too.
+  // What the body reads is moved there within it, too.
   class Scope {
    public:
     explicit Scope(const Replay& replay);
@@ -26,9 +26,9 @@ class Replay {
     const cuda::Graph* graph_;
   };
 
-  // Within a scope. same: all that `body` reads lies where the last call's lay (Stage::move). The first kWarmUp bodies
-  // of a shape run as they are, so that working memory has grown; the next is recorded, and from then on that one runs,
-  // whatever is given. Without graphs (model/kernels.h) each body runs.
+  // Within a scope. same: all that `body` reads lies where the last call's lay. The first kWarmUp bodies of a shape run
+  // as they are, so that working memory has grown; the next is recorded, and from then on that one runs, whatever is
+  // given. Without graphs (model/kernels.h) each body runs.
   void run(bool same, const std::function<void()>& body);
 
   bool replays() const { return bool(body_); }  // what ran last was a recording

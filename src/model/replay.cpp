@@ -1,4 +1,4 @@
-#include "train/replay.h"
+#include "model/replay.h"
 
 #include "base/error.h"
 
