@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
@@ -235,21 +236,25 @@ std::vector<at::Tensor> Extraction::upload(const std::vector<at::Tensor>& batche
 }
 
 at::Tensor Extraction::compute_here(const std::vector<at::Tensor>& batches) {
-  std::vector<at::Tensor> pieces;
+  const int64_t at_once = alone_ ? 1 : capacity_;
+  std::vector<int64_t> first_piece = {0};  // of each batch; views of pieces are made as they come: a batch may be huge
   for (const at::Tensor& batch : batches) {
-    const int64_t at_once = alone_ ? 1 : capacity_;
-    for (int64_t first = 0; first < batch.size(0); first += at_once) {
-      pieces.push_back(batch.narrow(0, first, std::min(at_once, batch.size(0) - first)));
-    }
+    first_piece.push_back(first_piece.back() + (batch.size(0) + at_once - 1) / at_once);
   }
+  const auto piece = [&](int64_t i) {
+    const auto behind = std::upper_bound(first_piece.begin(), first_piece.end(), i);
+    const at::Tensor& batch = batches[size_t(behind - first_piece.begin()) - 1];
+    const int64_t first = (i - *(behind - 1)) * at_once;
+    return batch.narrow(0, first, std::min(at_once, batch.size(0) - first));
+  };
   const at::Device device = model_.weights.device();
-  std::vector<at::Tensor> parts(pieces.size());
+  const int64_t count = first_piece.back();
+  std::vector<at::Tensor> parts(static_cast<size_t>(count));
   const auto run = [&](Vit& vit, int64_t i) {
     if (host_) host_->check_cancel();
-    const at::Tensor rows = compute(vit, {pieces[size_t(i)].to(device).contiguous()}).to(at::kCPU, at::kFloat);
+    const at::Tensor rows = compute(vit, {piece(i).to(device).contiguous()}).to(at::kCPU, at::kFloat);
     parts[size_t(i)] = options_.normalize ? normed_rows(rows) : rows.clone();
   };
-  const int64_t count = int64_t(pieces.size());
   if (alone_ && device.is_cpu() && (!packed_ || count >= at::get_num_threads())) {
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       const OneThread products;

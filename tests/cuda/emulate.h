@@ -5,9 +5,9 @@
 #pragma once
 
 #include <pthread.h>
-#include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -127,7 +127,11 @@ struct Thread {
     copies.clear();
   }
 };
+#ifdef UDI_EMULATE_THREADS
 inline thread_local Thread* self;
+#else
+inline Thread* self;
+#endif
 
 // What every lane of the warp brought.
 template <class T>
@@ -162,14 +166,44 @@ void run_all(std::vector<Thread>& crew, const Body& body) {
 
 #else
 
-// A context begins a coroutine on a stack of its own; from then on jumps lead from one to the next, which, other than
-// contexts, ask nothing of the kernel.
+// Where a coroutine is to go on. An exchange of a warp is 32 changes from one to another, so they must cost little.
+#ifdef __x86_64__
+
+using Place = void*;  // its stack pointer, with what a call must keep pushed there
+
+__attribute__((naked, noinline)) inline void change(Place*, Place) {
+  asm volatile(
+      "pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15;"
+      "movq %rsp, (%rdi); movq %rsi, %rsp;"
+      "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp; ret");
+}
+inline void begin(Place* place, char* stack, size_t size, void (*entry)()) {
+  auto* const top = reinterpret_cast<void**>((reinterpret_cast<uintptr_t>(stack) + size) & ~uintptr_t(15));
+  std::fill(top - 8, top, nullptr);
+  top[-2] = reinterpret_cast<void*>(entry);  // what change() returns to, aligned as a call would have it
+  *place = top - 8;
+}
+
+#else
+
+using Place = ucontext_t;
+
+inline void change(Place* from, const Place& to) { swapcontext(from, &to); }
+inline void begin(Place* place, char* stack, size_t size, void (*entry)()) {
+  getcontext(place);
+  place->uc_stack.ss_sp = stack;
+  place->uc_stack.ss_size = size;
+  place->uc_link = nullptr;
+  makecontext(place, entry, 0);
+}
+
+#endif
+
 struct Coroutine {
   static constexpr size_t kStack = 1 << 16;
   std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStack);
-  ucontext_t begin;
-  jmp_buf at;
-  bool begun, done;
+  Place at;
+  bool done;
 };
 
 struct Coroutines {
@@ -177,22 +211,18 @@ struct Coroutines {
   std::vector<Coroutine> all;
   std::function<void()> body;
   size_t running = 0, left = 0;
-  jmp_buf back;
+  Place back;
 
   size_t next() const {
     size_t at = running;
-    do at = (at + 1) % crew->size();
+    do at = at + 1 == crew->size() ? 0 : at + 1;
     while (all[at].done && at != running);
     return at;
   }
-  [[noreturn]] void become(size_t index) {
+  void become(size_t index, Place* from) {
     running = index;
     self = &(*crew)[index];
-    Coroutine& to = all[index];
-    if (to.begun) _longjmp(to.at, 1);
-    to.begun = true;
-    setcontext(&to.begin);
-    std::abort();
+    change(from, all[index].at);
   }
 };
 inline Coroutines coroutines;
@@ -203,14 +233,15 @@ inline void yield() {
     std::fprintf(stderr, "emulated: not all threads of a block come to a barrier\n");
     std::abort();
   }
-  if (_setjmp(coroutines.all[coroutines.running].at) == 0) coroutines.become(to);
+  coroutines.become(to, &coroutines.all[coroutines.running].at);
 }
 
 inline void coroutine() {
   coroutines.body();
-  coroutines.all[coroutines.running].done = true;
-  if (--coroutines.left == 0) _longjmp(coroutines.back, 1);
-  coroutines.become(coroutines.next());
+  Coroutine& ended = coroutines.all[coroutines.running];
+  ended.done = true;
+  if (--coroutines.left == 0) change(&ended.at, coroutines.back);
+  coroutines.become(coroutines.next(), &ended.at);
 }
 
 template <class Body>
@@ -221,15 +252,10 @@ void run_all(std::vector<Thread>& crew, const Body& body) {
   all.body = body;
   all.left = crew.size();
   for (size_t i = 0; i < crew.size(); ++i) {
-    Coroutine& one = all.all[i];
-    one.begun = one.done = false;
-    getcontext(&one.begin);
-    one.begin.uc_stack.ss_sp = one.stack.get();
-    one.begin.uc_stack.ss_size = Coroutine::kStack;
-    one.begin.uc_link = nullptr;
-    makecontext(&one.begin, coroutine, 0);
+    all.all[i].done = false;
+    begin(&all.all[i].at, all.all[i].stack.get(), Coroutine::kStack, coroutine);
   }
-  if (_setjmp(all.back) == 0) all.become(0);
+  all.become(0, &all.back);
 }
 
 #endif

@@ -34,7 +34,7 @@ TEST_F(Packed, LayersAreThoseOfAten) {
     gemm::use(*kernels);
     for (const auto& [rows, in, out] : {std::tuple<int, int, int>{1, 24, 72}, {198, 96, 384}, {33, 100, 96}}) {
       const at::Tensor x = at::randn({rows, in});
-      LinearWeights plain = {at::randn({out, in}), at::randn({out})};
+      LinearWeights plain = {at::randn({out, in}), at::randn({out}), nullptr, 0};
       LinearWeights packed = plain;
       packed.packed = std::make_shared<PackedLinear>();
       const at::Tensor expected = at::empty({rows, out}), result = at::empty({rows, out});
