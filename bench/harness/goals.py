@@ -41,14 +41,15 @@ DEVICE = [
 
 def judge(goals, table):
     """-> entries with goal, figure (None: not measured) and reached. Of several contenders of a kind, named alike at their
-    beginning, the fastest counts, on either side."""
+    beginning, the fastest counts, on either side, unless one is named just so on the other."""
     judged = []
     for goal in goals:
         row = [e for e in table if e["row"] == goal.row and e.get("images_per_second")]
         fastest = lambda name: max(
             (e for e in row if e["contender"].startswith(name)), key=lambda e: e["images_per_second"], default=None
         )
-        ours, other = fastest(OURS), fastest(goal.against)
+        ours = fastest(OURS)
+        other = next((e for e in row if e["contender"] == goal.against), None) or fastest(goal.against)
         if goal.kind == "augmented":
             ours = fastest(OURS + ", augmentation on the GPU")
         elif goal.row == "data_10":
