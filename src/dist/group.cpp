@@ -18,9 +18,10 @@ namespace {
 
 constexpr int64_t kBucketBytes = 16 << 20;
 constexpr auto kPatienceAtTheEnd = std::chrono::seconds(5);
+constexpr std::chrono::milliseconds kPatienceForWords{2000};
 constexpr const char* kInterface = "GLOO_SOCKET_IFNAME";  // as PyTorch has it
 
-std::string left_key(int64_t rank) { return text("left/", rank); }  // set by a rank that leaves in peace
+std::string left_key(int64_t rank) { return text("left/", rank); }  // set by a rank that leaves
 
 // How a rank's part of agree() ended.
 struct Outcome {
@@ -99,10 +100,11 @@ Group::~Group() {
   link_->pending.clear();
   link_->gloo.reset();
   link_->heart.reset();
-  if (!lost_.empty()) return;
+  // Where a rank is lost the others may not have read yet why: the store stays a moment, for those that are left.
+  const auto patience = lost_.empty() ? kPatienceAtTheEnd : kPatienceForWords;
   try {
     if (!keeps_store_) link_->board.set(left_key(rank_), "");  // waits for no answer, unlike other calls
-    const auto end = std::chrono::steady_clock::now() + kPatienceAtTheEnd;
+    const auto end = std::chrono::steady_clock::now() + patience;
     for (int64_t rank = 1; keeps_store_ && rank < world_ && std::chrono::steady_clock::now() < end;) {
       if (link_->board.look(left_key(rank))) {
         ++rank;
