@@ -123,8 +123,8 @@ enum {
 typedef int32_t udi_precision; /* of the products of weights with tokens, which take most of the time */
 enum {
   UDI_PRECISION_F32 = 0,
-  UDI_PRECISION_BF16 = 1, /* both in bfloat16, sums in float32; on processors with instructions for it (AVX-512 BF16) */
-  UDI_PRECISION_INT8 = 2  /* both in 8 bits, a scale for each output and for each token, exact sums; on any processor */
+  UDI_PRECISION_BF16 = 1, /* both in bfloat16, sums in float32; on GPUs, and processors with instructions (AVX-512 BF16) */
+  UDI_PRECISION_INT8 = 2  /* both in 8 bits, a scale for each output and for each token, exact sums; on any CPU */
 };
 
 typedef int32_t udi_optimizer;
@@ -309,7 +309,7 @@ typedef struct udi_extract_config {
                        * depth - block */
   int32_t normalize;  /* 1: L2-normalise each row */
   int32_t batch_size; /* images at once; 0: chosen. Changes speed and memory only */
-  udi_precision precision; /* other than UDI_PRECISION_F32 in contexts on the CPU alone; cosines to it: docs/performance.md */
+  udi_precision precision; /* cosines to UDI_PRECISION_F32: docs/performance.md */
 } udi_extract_config;
 
 typedef struct udi_attention_config {
@@ -540,8 +540,8 @@ UDI_API void udi_group_config_init(udi_group_config *config, size_t struct_size)
  * or srun's (SLURM_PROCID, ...), in this order; what config says comes before it, and without any the group is this process
  * alone, which opens no connection. Until it is freed, a group of more keeps threads of its own and one connection a rank;
  * rank 0 listens on the port. They are not encrypted: use a network that is trusted. UDI_E_INVALID: also variables or ranks
- * that contradict each other; UDI_E_IO: the port is taken, or a rank has not come within the timeout (the message names it);
- * UDI_E_UNSUPPORTED: more than one rank in a context on a GPU. */
+ * that contradict each other; UDI_E_IO: the port is taken, or a rank has not come within the timeout (the message names
+ * it). */
 UDI_API UDI_CHECK udi_status udi_group_create(udi_context *context, const udi_group_config *config, udi_group **out,
                                               udi_error *error);
 UDI_API int32_t udi_group_rank(const udi_group *group);  /* 0 to world - 1; 0 for NULL */
@@ -561,17 +561,23 @@ UDI_API UDI_CHECK udi_status udi_trainer_create(udi_context *context, const udi_
 
 /* Steps from now on are over the ranks of group, which is of the same context. Every rank calls it, each with a trainer of
  * the same configuration; all become what rank 0's is, weights, optimizer, centers and steps. So a run goes on from a
- * checkpoint on any number of ranks: rank 0 loads it, the others create. UDI_E_INVALID: the ranks' configurations differ
- * (the message says in what), or rank and world in the trainer's are another group's; UDI_E_IO: a rank is gone. */
+ * checkpoint on any number of ranks: rank 0 loads it, the others create. Ranks on GPUs, one on each, sum gradients by NCCL
+ * 2.18 or later, which is set up here. UDI_E_INVALID: the ranks' configurations differ (the message says in what), rank and
+ * world in the trainer's are another group's, or some ranks are on CPUs and some on GPUs; UDI_E_DEVICE: NCCL is missing, of
+ * another version, or fails, as it does with two ranks on one GPU; UDI_E_IO: a rank is gone. */
 UDI_API UDI_CHECK udi_status udi_trainer_join(udi_trainer *trainer, udi_group *group, udi_error *error);
 
 /* One optimisation step over all images of views[0..count): teacher, targets, student, loss, gradients, per-tensor
  * clipping, update, teacher average, centers. Several views, 1 to 2^20, equal one batch of all their images; they are of
  * the trainer's context and agree in local_crops. stats may be NULL. UDI_E_SHAPE: views that do not fit the model or each
  * other; UDI_E_NONFINITE: the loss or a gradient is not finite. After a failure nothing has moved.
+ * Where libudi's own kernels do the step on a GPU, a call without stats does not wait for it: UDI_E_NONFINITE may then come
+ * from one of the 15 calls after it, or from udi_trainer_save. Nothing has moved since the step that its message names,
+ * and udi_trainer_steps is that step again.
  * In a group every rank calls it, with equally many views; the step is over the images of all, and leaves the same trainer
- * on every rank. If it fails on one rank it fails on all, with that rank's status and a message that names it; UDI_E_IO: a
- * rank is gone, or has not come within the timeout. */
+ * on every rank. If it fails on one rank it fails on all, with that rank's status and a message that names it, also where
+ * that rank refuses an argument other than the trainer; UDI_E_IO: a rank is gone, or has not come within the timeout;
+ * UDI_E_DEVICE: NCCL or CUDA fails on this rank. */
 UDI_API UDI_CHECK udi_status udi_trainer_step(udi_trainer *trainer, const udi_views *const *views, int64_t count,
                                               udi_step_stats *stats, udi_error *error);
 
@@ -584,7 +590,7 @@ UDI_API UDI_CHECK udi_status udi_trainer_model(const udi_trainer *trainer, udi_r
 
 /* Everything that is needed to go on, in one safetensors file. loader: its position goes along; may be NULL. A file that
  * was there becomes path + ".prev", and the one of that name goes. In a group one rank is enough: all would write the same.
- */
+ * UDI_E_NONFINITE: see udi_trainer_step; nothing was written. */
 UDI_API UDI_CHECK udi_status udi_trainer_save(const udi_trainer *trainer, const udi_loader *loader, const char *path,
                                               udi_error *error);
 

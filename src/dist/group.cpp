@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kBucketBytes = 16 << 20;
 constexpr auto kPatienceAtTheEnd = std::chrono::seconds(5);
-constexpr std::chrono::milliseconds kPatienceForWords{2000};
+constexpr auto kPatienceForWords = std::chrono::seconds(2);
 constexpr const char* kInterface = "GLOO_SOCKET_IFNAME";  // as PyTorch has it
 
 std::string left_key(int64_t rank) { return text("left/", rank); }  // set by a rank that leaves

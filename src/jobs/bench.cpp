@@ -297,13 +297,13 @@ class KernelSwitch {
 
 Json run_bench(const JobHost& host, JobConfig& config) {
   model_settings(config);  // names misfits before anything is measured
-  const KernelSwitch kernels(host, config);
+  const KernelSwitch turned(host, config);
   const std::string what = config.string("what");
   Json result = {{"what", what},
                  {"batch_size", config.integer("batch_size")},
                  {"precision", config.string("precision")},
-                 {"kernels", config.flag("kernels")},
-                 {"graph", config.flag("graph")},
+                 {"kernels", kernels::take(at::empty({0}, at::TensorOptions(host.device)))},
+                 {"graph", kernels::graphs()},
                  {"augment_on", config.string("augment_on")}};
   result.update(what == "data"   ? bench_data(host, config)
                 : what == "step" ? bench_step(host, config)

@@ -84,6 +84,8 @@ class Parameters {
   at::ScalarType dtype() const { return flat.scalar_type(); }
   at::ScalarType precision() const { return flat16_.defined() ? flat16_.scalar_type() : flat.scalar_type(); }
   at::Device device() const { return flat.device(); }
+  // The copy of all weights that products read, in flat's layout; undefined where they read the weights themselves.
+  const at::Tensor& flat16() const { return flat16_; }
 
   // Brings the 16-bit copy up to date and forgets what is packed; call it whenever `flat` has changed.
   void refresh();

@@ -23,14 +23,6 @@ T* as(const at::Tensor& tensor) {
 // What is above 0 stays so in float32.
 float positive(double value) { return value > 0 ? std::max(float(value), std::numeric_limits<float>::min()) : 0; }
 
-// The copy of all weights that products read; undefined where they read the weights themselves. It has their layout,
-// and the handles of linear layers are views into it.
-at::Tensor copy16(const Parameters& weights) {
-  const at::Tensor& layer = weights.head.mlp[0].weight;
-  if (layer.scalar_type() == weights.dtype()) return {};
-  return layer.as_strided({weights.flat.numel()}, {1}, 0);
-}
-
 }  // namespace
 
 DeviceUpdate::DeviceUpdate(const udi_train_config& config, const Parameters& student, const Optimizer& optimizer)
@@ -61,7 +53,7 @@ DeviceUpdate::DeviceUpdate(const udi_train_config& config, const Parameters& stu
 
 void DeviceUpdate::run(const at::Tensor& schedule, const Parameters& grads, const Parameters& student,
                        const Parameters& teacher) {
-  const at::Tensor student16 = copy16(student), teacher16 = copy16(teacher);
+  const at::Tensor student16 = student.flat16(), teacher16 = teacher.flat16();
   cuda::UpdateArgs args{};
   args.slices = slices_;
   args.tensors = int32_t(updates.numel());

@@ -6,7 +6,6 @@
 extern "C" {
 // The next call of this name by this rank (-1: by any) ends with result: at once, or, where it begins something, later.
 void fake_nccl_fail(const char* call, int rank, udi::nccl::Result result, bool later, const char* words);
-void fake_nccl_set_version(int version);
 int fake_nccl_aborts();    // communicators aborted so far
 int fake_nccl_destroyed();  // in peace
 }

@@ -89,8 +89,8 @@ TEST_P(Chunks, DoNotShow) {
         EXPECT_LT(distance(whole.gradients().flat, single.gradients().flat), limit);
       }
     }
-    EXPECT_LT(distance(flat_of(whole.student()), flat_of(single.student())), limit);
-    EXPECT_LT(distance(flat_of(whole.teacher()), flat_of(single.teacher())), limit);
+    EXPECT_LT(distance(flat_of(whole.student()), flat_of(single.student())), limit / 10);
+    EXPECT_LT(distance(flat_of(whole.teacher()), flat_of(single.teacher())), limit / 10);
     EXPECT_LT(distance(whole.centers(), single.centers()), limit);
     if (wide) {
       EXPECT_LT(difference(whole, single), 1e-7);
@@ -206,8 +206,7 @@ TEST(Trainer, NothingMovesOnFailure) {
   const auto expect_failure = [&](const std::vector<const Views*>& views, const Host& host, udi_status status,
                                   const std::string& words) {
     try {
-      udi_step_stats stats{};
-      trainer.step(views, host, &stats);
+      trainer.step(views, host, nullptr);
       FAIL() << "expected an error about " << words;
     } catch (const Error& error) {
       EXPECT_EQ(error.status, status) << error.message;
