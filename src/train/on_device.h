@@ -1,9 +1,9 @@
 // What a trainer has more where kernels work (model/kernels.h): see Trainer::step_on_device.
 #pragma once
 
+#include "model/replay.h"
 #include "train/device_update.h"
 #include "train/losses.h"
-#include "model/replay.h"
 #include "train/stage.h"
 
 namespace udi {
