@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "data/plan.h"
 #include "data/views.h"
 #include "image/image.h"
-#include "image/memory.h"
 #include "image/resize.h"
 
 namespace udi {

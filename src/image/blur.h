@@ -1,8 +1,8 @@
 // Pillow's GaussianBlur: three box blurs along rows, three along columns, each with a fractional radius.
 #pragma once
 
+#include "base/memory.h"
 #include "image/image.h"
-#include "image/memory.h"
 
 namespace udi {
 

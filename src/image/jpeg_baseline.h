@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/memory.h"
 #include "image/decode.h"
 #include "image/image.h"
 #include "image/jpeg_header.h"
 #include "image/jpeg_kernels.h"
-#include "image/memory.h"
 
 namespace udi {
 

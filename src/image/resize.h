@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/memory.h"
 #include "image/image.h"
-#include "image/memory.h"
 
 namespace udi {
 

@@ -8,6 +8,7 @@
 #include "jobs/machine.h"
 #include "jobs/watch.h"
 #include "model/config.h"
+#include "model/dense.h"
 #include "train/trainer.h"
 
 namespace udi {
@@ -145,6 +146,12 @@ std::vector<std::pair<std::string, int64_t>> memory_parts(const RunPlan& plan, a
       {"images ahead", int64_t((2.0 + double(plan.accumulate)) * batch)},
       {"libraries", int64_t(160) << 20},
   };
+  if (device.is_cpu()) {
+    // Both backbones for products in float32, once a step; what a strand packs for other products as it meets them.
+    const double packed = plan.train.precision == UDI_BF16 ? 0 : 2 * sizeof(float) * double(plan.backbone_parameters);
+    if (packed > 0) parts.push_back({"packed weights", int64_t(packed)});
+    parts.push_back({"products", int64_t(strands * double(gemm::kept_bytes()))});
+  }
   const double compiled = compiled_bytes(plan, device, strands);
   if (compiled > 0) parts.push_back({"compiled products", int64_t(compiled)});
   if (plan.knn_test > 0) parts.push_back({"k-NN", int64_t(knn_bytes(plan, device))});

@@ -5,13 +5,10 @@
 #include <cmath>
 #include <vector>
 
+#include "base/memory.h"
+#include "model/dense.h"
 #include "model/narrow.h"
 #include "model/ops_cpu.h"
-
-// The BLAS that LibTorch carries and exports; row-major products are asked for as their transposes.
-extern "C" void sgemm_(const char* trans_a, const char* trans_b, const int* m, const int* n, const int* k,
-                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
-                       const float* beta, float* c, const int* ldc);
 
 namespace udi {
 
@@ -23,13 +20,17 @@ struct Matrix {
   int64_t rows, columns, stride;
 };
 
-// out = a b, where a and b may be transposed.
-void product(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& out) {
-  const int m = int(out.columns), n = int(out.rows), k = int(transpose_a ? a.rows : a.columns);
-  const int lda = int(b.stride), ldb = int(a.stride), ldc = int(out.stride);
-  const float one = 1, zero = 0;
-  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &m, &n, &k, &one, b.data, &lda, a.data, &ldb, &zero,
-         out.data, &ldc);
+gemm::Factor factor(const Matrix& m) { return {m.data, m.stride, 1}; }
+
+// out = a b
+void multiply(const gemm::Kernels& k, const gemm::Factor& a, const gemm::Factor& b, int64_t depth, const Matrix& out) {
+  gemm::Product product;
+  product.rows = out.rows;
+  product.columns = out.columns;
+  product.depth = depth;
+  product.out = out.data;
+  product.out_stride = out.stride;
+  gemm::multiply(k, product, a, b);
 }
 
 Matrix matrix(const at::Tensor& heads, int64_t image, int64_t head) {
@@ -54,9 +55,8 @@ void over_heads(const Heads& in, const Body& body) {
 
 // What a thread works in while it attends: keys and values of a head, packed, and scores of a tile of queries.
 float* working_memory(int64_t floats) {
-  thread_local std::vector<float> memory;
-  if (int64_t(memory.size()) < floats) memory.resize(size_t(floats));
-  return memory.data();
+  thread_local Memory memory;
+  return reinterpret_cast<float*>(memory.room_for(size_t(floats) * sizeof(float)));
 }
 
 // Numbers of two rows, one behind the other, in turn.
@@ -203,19 +203,20 @@ void attention_backward(const Heads& in, const at::Tensor& probabilities, const 
     d_in.key.copy_(at::matmul(d_s.transpose(2, 3), in.query));
     return;
   }
+  const gemm::Kernels& k = gemm::kernels();
   const float scale = float(scale_of(in));
   const int64_t area = probabilities.size(2) * probabilities.size(3);
   const at::Tensor scratch = at::empty({at::get_num_threads(), area}, at::kFloat);
   over_heads(in, [&](int64_t image, int64_t head) {
     const Matrix p = matrix(probabilities, image, head), d_head = matrix(d, image, head);
     const Matrix d_p = {scratch.mutable_data_ptr<float>() + at::get_thread_num() * area, p.rows, p.columns, p.stride};
-    product(p, true, d_head, false, matrix(d_in.value, image, head));
-    product(d_head, false, matrix(in.value, image, head), true, d_p);
+    multiply(k, turned(factor(p)), factor(d_head), p.rows, matrix(d_in.value, image, head));
+    multiply(k, factor(d_head), turned(factor(matrix(in.value, image, head))), d_head.columns, d_p);
     for (int64_t row = 0; row < p.rows; ++row) {
       loops::softmax_row_backward(p.data + row * p.stride, d_p.data + row * p.stride, p.columns, scale);
     }
-    product(p, false, matrix(in.key, image, head), false, matrix(d_in.query, image, head));
-    product(p, true, matrix(in.query, image, head), false, matrix(d_in.key, image, head));
+    multiply(k, factor(p), factor(matrix(in.key, image, head)), p.columns, matrix(d_in.query, image, head));
+    multiply(k, turned(factor(p)), factor(matrix(in.query, image, head)), p.rows, matrix(d_in.key, image, head));
   });
 }
 

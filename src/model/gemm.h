@@ -21,6 +21,7 @@ struct Product {
   int64_t rows = 0, columns = 0, depth = 0;
   const float* a = nullptr;  // [rows, depth]
   int64_t a_stride = 0;
+  bool a_packed = false;     // by pack_rows, all of these rows and no more
   const float* b = nullptr;  // [depth, columns], packed
   int64_t b_stride = 0;      // from panel to panel: the whole depth of b times the panel's width
   float* out = nullptr;      // [rows, columns]; with `padded` there is room up to whole panels, and it is used
@@ -45,6 +46,9 @@ struct Kernels {
   // b [depth, columns], whose element (k, n) lies at k * depth_stride + n * column_stride, into ceil(columns / panel)
   // panels of depth x panel floats, the last one filled up with zeros.
   void (*pack)(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t columns, float* out);
+  // a [rows, depth], whose element (m, k) lies at m + k * depth_stride, into rows * depth floats: a Product's a, with
+  // a_packed and an a_stride of depth.
+  void (*pack_rows)(const float* a, int64_t depth_stride, int64_t depth, int64_t rows, float* out);
   void (*product)(const Product& product);
   // Each row of n numbers becomes softmax(scale row). Rows have room up to whole panels, and it is used.
   void (*softmax)(float* rows, int64_t count, int64_t stride, int64_t n, float scale);

@@ -32,15 +32,21 @@ void turn(const float* from, int64_t from_stride, float* to) {
   for (int i = 0; i < kLanes; ++i) store(to + i * kPanel, square[i]);
 }
 
+// Of a matrix that is not in the cache: whole rows a few at a time, as memory is read ahead.
+constexpr int64_t kRowsAtOnce = 4;
+
+// Rows [k, end) of a panel.
+UDI_INLINE void copy_rows(const float* b, int64_t depth_stride, int64_t k, int64_t end, float* out) {
+  for (; k < end; ++k) {
+    for (int n = 0; n < kPanel; n += kLanes) store(out + k * kPanel + n, load(b + k * depth_stride + n));
+  }
+}
+
 // A panel, `count` of whose columns are there.
 UDI_INLINE void pack_panel(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t count,
                            float* out) {
   int64_t k = 0;
-  if (count == kPanel && column_stride == 1) {
-    for (; k < depth; ++k) {
-      for (int n = 0; n < kPanel; n += kLanes) store(out + k * kPanel + n, load(b + k * depth_stride + n));
-    }
-  } else if (count == kPanel && depth_stride == 1) {
+  if (count == kPanel && depth_stride == 1) {
     for (; k + kLanes <= depth; k += kLanes) {
       for (int n = 0; n < kPanel; n += kLanes) turn(b + k + n * column_stride, column_stride, out + k * kPanel + n);
     }
@@ -53,9 +59,39 @@ UDI_INLINE void pack_panel(const float* b, int64_t depth_stride, int64_t column_
 }
 
 void pack(const float* b, int64_t depth_stride, int64_t column_stride, int64_t depth, int64_t columns, float* out) {
-  for (int64_t column = 0; column < columns; column += kPanel) {
+  int64_t column = 0;
+  if (column_stride == 1) {
+    column = columns - columns % kPanel;
+    for (int64_t k = 0; k < depth; k += kRowsAtOnce) {
+      const int64_t end = k + kRowsAtOnce < depth ? k + kRowsAtOnce : depth;
+      for (int64_t c = 0; c < column; c += kPanel) copy_rows(b + c, depth_stride, k, end, out + c * depth);
+    }
+  }
+  for (; column < columns; column += kPanel) {
     const int64_t count = columns - column < kPanel ? columns - column : kPanel;
     pack_panel(b + column * column_stride, depth_stride, column_stride, depth, count, out + column * depth);
+  }
+}
+
+// Words [k, end) of the depth of a tile's M rows, as multiply_turned reads them.
+template <int M>
+void pack_tile(const float* a, int64_t depth_stride, int64_t k, int64_t end, float* out) {
+  for (; k < end; ++k) __builtin_memcpy(out + k * M, a + k * depth_stride, M * sizeof *a);
+}
+template <class>
+struct PackTiles;
+template <size_t... M>
+struct PackTiles<std::index_sequence<M...>> {
+  static constexpr void (*kAll[])(const float*, int64_t, int64_t, int64_t, float*) = {pack_tile<int(M) + 1>...};
+};
+
+void pack_rows(const float* a, int64_t depth_stride, int64_t depth, int64_t rows, float* out) {
+  using Pack = PackTiles<std::make_index_sequence<size_t(kTileRows)>>;
+  for (int64_t k = 0; k < depth; k += kRowsAtOnce) {
+    const int64_t end = k + kRowsAtOnce < depth ? k + kRowsAtOnce : depth;
+    for (TileRows tile(0, rows); tile.count > 0; tile.next()) {
+      Pack::kAll[tile.count - 1](a + tile.row, depth_stride, k, end, out + tile.row * depth);
+    }
   }
 }
 
@@ -83,4 +119,4 @@ void softmax(float* rows, int64_t count, int64_t stride, int64_t n, float scale)
   }
 }
 
-const Kernels kKernels = {kName, kPanel, kTileRows, pack, product, softmax};
+const Kernels kKernels = {kName, kPanel, kTileRows, pack, pack_rows, product, softmax};

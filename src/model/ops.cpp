@@ -1,5 +1,6 @@
 #include "model/ops.h"
 
+#include "model/dense.h"
 #include "model/kernels.h"
 #include "model/ops_cpu.h"
 #include "model/ops_cuda.h"
@@ -16,9 +17,9 @@ at::Tensor column(const at::Tensor& values, int64_t channels) {
   return values.narrow(0, 0, channels).view({1, -1, 1, 1});
 }
 
-// Whether the weights are packed, or in fewer bits, and then it is done. before_gelu, where given, gets what goes into
+// Whether kernels of gemm.h or narrow.h take it, and then it is done. before_gelu, where given, gets what goes into
 // GELU.
-bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias, const at::Tensor& before_gelu,
+bool kernel_linear(const at::Tensor& x, const LinearWeights& weights, bool bias, const at::Tensor& before_gelu,
                    const at::Tensor& out) {
   if (weights.packed && weights.packed->narrow) {
     const bool gelu = before_gelu.defined();
@@ -26,22 +27,26 @@ bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias,
     weights.packed->narrow->forward(x, weights.first, bias ? weights.bias : at::Tensor(), gelu, out);
     return true;
   }
-  const float* const panels = weights.packed ? weights.packed->from(weights.first) : nullptr;
-  if (!panels) return false;
-  const gemm::Kernels& chosen = *weights.packed->kernels;
+  if (!takes_dense(x) || !takes_dense(weights.weight)) return false;
   gemm::Product product;
   product.rows = x.size(0);
   product.columns = weights.weight.size(0);
   product.depth = x.size(1);
-  product.a = x.const_data_ptr<float>();
-  product.a_stride = x.stride(0);
-  product.b = panels;
-  product.b_stride = product.depth * chosen.panel;
   product.out = out.mutable_data_ptr<float>();
   product.out_stride = out.stride(0);
   if (bias) product.bias = weights.bias.const_data_ptr<float>();
   product.gelu = before_gelu.defined();
   if (product.gelu && !before_gelu.is_same(out)) product.before = before_gelu.mutable_data_ptr<float>();
+  const float* const panels = weights.packed ? weights.packed->from(weights.first) : nullptr;
+  if (!panels) {
+    run_product(gemm::kernels(), product, factor_of(x), turned(factor_of(weights.weight)));
+    return true;
+  }
+  const gemm::Kernels& chosen = *weights.packed->kernels;
+  product.a = x.const_data_ptr<float>();
+  product.a_stride = x.stride(0);
+  product.b = panels;
+  product.b_stride = product.depth * chosen.panel;
   run_product(chosen, product);
   return true;
 }
@@ -49,34 +54,29 @@ bool packed_linear(const at::Tensor& x, const LinearWeights& weights, bool bias,
 }  // namespace
 
 void linear(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
-  if (packed_linear(x, weights, true, {}, out)) return;
+  if (kernel_linear(x, weights, true, {}, out)) return;
   at::Tensor result = out;
   at::addmm_out(result, weights.bias, x, weights.weight.t());
 }
 
 void linear_without_bias(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& out) {
-  if (packed_linear(x, weights, false, {}, out)) return;
+  if (kernel_linear(x, weights, false, {}, out)) return;
   at::Tensor result = out;
   at::mm_out(result, x, weights.weight.t());
 }
 
 void linear_gelu(const at::Tensor& x, const LinearWeights& weights, const at::Tensor& rows, const at::Tensor& out) {
-  if (packed_linear(x, weights, true, rows, out)) return;
+  if (kernel_linear(x, weights, true, rows, out)) return;
   linear_without_bias(x, weights, rows);
   bias_gelu(rows, weights.bias, out);
 }
 
 void linear_input_gradient(const at::Tensor& d_out, const LinearWeights& weights, const at::Tensor& d_x) {
-  at::Tensor result = d_x;
-  at::mm_out(result, d_out, weights.weight);
+  matrix_product(d_out, weights.weight, d_x);
 }
 
 void linear_weight_gradient(const at::Tensor& d_out, const at::Tensor& x, const at::Tensor& d_weight) {
-  if (x.scalar_type() == d_weight.scalar_type()) {
-    d_weight.addmm_(d_out.t(), x);
-  } else {
-    d_weight.add_(at::mm(d_out.t(), x));
-  }
+  matrix_product(d_out.t(), x, d_weight, true);
 }
 
 void bias_gradient(const at::Tensor& d_out, const at::Tensor& d_bias) {

@@ -14,8 +14,8 @@ gemm::Product cut(const gemm::Kernels& k, const gemm::Product& whole, int64_t ro
   gemm::Product part = whole;
   part.rows = rows;
   part.columns = columns;
-  part.a += row * whole.a_stride;
-  part.b += column / k.panel * whole.b_stride;
+  if (part.a) part.a += row * whole.a_stride;
+  if (part.b) part.b += column / k.panel * whole.b_stride;
   part.out += row * whole.out_stride + column;
   if (part.bias) part.bias += column;
   if (part.add) part.add += row * whole.add_stride + column;
@@ -50,21 +50,28 @@ const float* PackedLinear::from(int64_t output) const {
   return memory.const_data_ptr<float>() + output * depth;
 }
 
-void run_product(const gemm::Kernels& k, const gemm::Product& p) { run_product(k, k.product, p); }
-
-void run_product(const gemm::Kernels& k, void (*kernel)(const gemm::Product&), const gemm::Product& p) {
+void over_threads(const gemm::Kernels& k, const gemm::Product& p, const ProductPart& body) {
   const double flops = 2.0 * double(p.rows) * double(p.columns) * double(p.depth);
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  if (threads == 1 || flops < 2 * kFlopsWorthAThread) return kernel(p);
+  if (threads == 1 || flops < 2 * kFlopsWorthAThread) return body(p, 0, 0);
   const int64_t tiles = (p.rows + k.tile_rows - 1) / k.tile_rows, panels = gemm::panels(k, p.columns);
   const bool by_rows = tiles >= 4 * threads || tiles >= panels;
   const int64_t pieces = by_rows ? tiles : panels, size = by_rows ? k.tile_rows : k.panel;
   const int64_t grain = std::max<int64_t>(1, int64_t(double(pieces) * kFlopsWorthAThread / flops));
   at::parallel_for(0, pieces, grain, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * size;
-    kernel(by_rows ? cut(k, p, first, std::min(p.rows, end * size) - first, 0, p.columns)
-                   : cut(k, p, 0, p.rows, first, std::min(p.columns, end * size) - first));
+    if (by_rows) {
+      body(cut(k, p, first, std::min(p.rows, end * size) - first, 0, p.columns), first, 0);
+    } else {
+      body(cut(k, p, 0, p.rows, first, std::min(p.columns, end * size) - first), 0, first);
+    }
   });
+}
+
+void run_product(const gemm::Kernels& k, const gemm::Product& p) { run_product(k, k.product, p); }
+
+void run_product(const gemm::Kernels& k, void (*kernel)(const gemm::Product&), const gemm::Product& p) {
+  over_threads(k, p, [&](const gemm::Product& part, int64_t, int64_t) { kernel(part); });
 }
 
 }  // namespace udi

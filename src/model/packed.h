@@ -2,6 +2,7 @@
 // of the calling one.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "model/aten.h"
@@ -26,7 +27,10 @@ struct PackedLinear {
   const float* from(int64_t output) const;
 };
 
-// This product, over all threads that the caller may use. Neither their number nor how they share it changes a bit.
+// This product, cut into parts for all threads that the caller may use: body(part, row, column) computes `part`, which
+// begins at that row and column. Neither their number nor how they share it changes a bit.
+using ProductPart = std::function<void(const gemm::Product& part, int64_t row, int64_t column)>;
+void over_threads(const gemm::Kernels& kernels, const gemm::Product& product, const ProductPart& body);
 void run_product(const gemm::Kernels& kernels, const gemm::Product& product);
 // The same by another kernel for the panels and tiles of `kernels`.
 void run_product(const gemm::Kernels& kernels, void (*kernel)(const gemm::Product&), const gemm::Product& product);

@@ -60,6 +60,31 @@ UDI_INLINE void multiply(const float* a, int64_t stride, const float* b, int64_t
   }
 }
 
+// The same of rows that lie side by side, as pack_rows leaves them.
+template <int M, int N>
+UDI_INLINE void multiply_turned(const float* a, const float* b, int64_t depth, const float* ahead, Sum (&sums)[M][N]) {
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) sums[m][n] = no_sum();
+  }
+  for (int64_t k = 0; k < depth; ++k, a += M, b += kPanel) {
+    V columns[N];
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) columns[n] = load(b + n * kLanes);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+      const V row = spread(a[m]);
+#pragma GCC unroll 2
+      for (int n = 0; n < N; ++n) sums[m][n] = add_product(row, columns[n], sums[m][n]);
+    }
+    if (k % kUnroll == 0) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += kLine;
+    }
+  }
+}
+
 // ---- A tile of the product -----------------------------------------------------------------------------------------
 
 // What sums stand for: of whole numbers, with the row's range and the column's scale.
@@ -87,7 +112,12 @@ UDI_INLINE void values_of(const Product& p, int64_t row, int64_t column, const S
 template <int M, int N>
 void tile(const Product& p, int64_t row, int64_t column, const float* b, const float* ahead) {
   Sum sums[M][N];
-  multiply<M, N>(p.a + row * p.a_stride, p.a_stride, b, p.depth, ahead, sums);
+  const float* const a = p.a + row * p.a_stride;
+  if (p.a_packed) {
+    multiply_turned<M, N>(a, b, p.depth, ahead, sums);
+  } else {
+    multiply<M, N>(a, p.a_stride, b, p.depth, ahead, sums);
+  }
   V values[M][N];
   values_of<M, N>(p, row, column, sums, values);
   if (p.bias) {
@@ -168,29 +198,41 @@ void ragged_tile(const Product& p, int64_t row, int64_t rows, int64_t column, co
   if (p.before) copy(before, kPanel, rows, left, p.before + row * p.out_stride + column, p.out_stride);
 }
 
+// The rows of a block as tiles, which differ by a row at most: one of a row or two would take as long as a full one.
+struct TileRows {
+  int64_t row, end, left, count;
+  UDI_INLINE TileRows(int64_t begin, int64_t end_)
+      : row(begin), end(end_), left((end_ - begin + kTileRows - 1) / kTileRows) {
+    size();
+  }
+  UDI_INLINE void next() {
+    row += count;
+    --left;
+    size();
+  }
+  UDI_INLINE void size() { count = left > 0 ? (end - row + left - 1) / left : 0; }
+};
+
 // ---- What gemm.h names ---------------------------------------------------------------------------------------------
 
-// A block of rows stays in the second cache while the panels pass by. Its tiles differ by a row at most: one of a row
-// or two would take as long as a full one.
+// A block of rows stays in the second cache while the panels pass by. What pack_rows packed is one block.
 void product(const Product& p) {
   const int64_t fitting = block_words() / (p.depth > 0 ? p.depth : 1);
   const int64_t at_once = fitting > kTileRows ? fitting : kTileRows;
-  int64_t blocks = (p.rows + at_once - 1) / at_once;
+  int64_t blocks = p.a_packed ? 1 : (p.rows + at_once - 1) / at_once;
   for (int64_t begin = 0, end; begin < p.rows; begin = end, --blocks) {
     end = begin + (p.rows - begin + blocks - 1) / blocks;
     for (int64_t column = 0; column < p.columns; column += kPanel) {
       const float* b = p.b + column / kPanel * p.b_stride;
       const int64_t left = p.columns - column;
       const bool ragged = !p.padded && left < kPanel && left != kLanes;
-      int64_t tiles = (end - begin + kTileRows - 1) / kTileRows;
-      const float* ahead =
-          b + p.b_stride;  // the next panel; after the last one what follows is a guess that costs nothing
-      for (int64_t row = begin, count; row < end; row += count, --tiles, ahead += p.depth / kUnroll * kLine) {
-        count = (end - row + tiles - 1) / tiles;
+      // The next panel; after the last one what follows is a guess that costs nothing.
+      const float* ahead = b + p.b_stride;
+      for (TileRows tile(begin, end); tile.count > 0; tile.next(), ahead += p.depth / kUnroll * kLine) {
         if (ragged) {
-          ragged_tile(p, row, count, column, b);
+          ragged_tile(p, tile.row, tile.count, column, b);
         } else {
-          tile_for(count, left)(p, row, column, b, ahead);
+          tile_for(tile.count, left)(p, tile.row, column, b, ahead);
         }
       }
     }

@@ -197,7 +197,8 @@ void Vit::attend_backward(size_t index, const BlockWeights& grads) {
   add_linear_gradients(d_qkv, *block.y1, part(grads.qkv, dim, 2 * dim));
   const at::Tensor& d_y1 = d_y_.make((*block.y1).sizes(), activations_);
   linear_input_gradient(d_qkv, part(weights.qkv, dim, 2 * dim), d_y1);
-  const at::Tensor d_y1_asking = at::mm(d_query, weights.qkv.weight.narrow(0, 0, dim));
+  const at::Tensor d_y1_asking = at::empty_like(d_query);
+  linear_input_gradient(d_query, part(weights.qkv, 0, dim), d_y1_asking);
   const at::Tensor& d_x_all = d_x_all_.make((*block.x).sizes(), master_).zero_();
   for (size_t i = 0; i < grids_.size(); ++i) {
     packing.asking_tokens_of(i, d_y1).add_(packing.asking_of(i, d_y1_asking));

@@ -6,6 +6,7 @@
 
 #include "../../cuda/prototypes.h"
 #include "base/error.h"
+#include "model/dense.h"
 #include "model/kernels.h"
 #include "objective/softmax.h"
 
@@ -36,10 +37,10 @@ CrossEntropy PrototypeLoss::run(const at::Tensor& z, const at::Tensor& target_z,
       aten(block, prototypes, of_student, of_target, out);
     }
     // of_student holds the gradient of the logits now.
-    at::Tensor d_z = out.d_z.slice(0, block.first, block.last), d_w = d_prototypes;
+    const at::Tensor d_z = out.d_z.slice(0, block.first, block.last), d_w = d_prototypes;
     if (type == z.scalar_type()) {
-      at::mm_out(d_z, of_student, prototypes.student);
-      at::addmm_out(d_w, d_w, of_student.t(), rows);
+      matrix_product(of_student, prototypes.student, d_z);
+      matrix_product(of_student.t(), rows, d_w, true);
     } else {
       d_z.copy_(at::mm(of_student, prototypes.student)).mul_(1 / prototypes.scale);
       d_w.add_(at::mm(of_student.t(), rows), 1 / prototypes.scale);
@@ -50,8 +51,9 @@ CrossEntropy PrototypeLoss::run(const at::Tensor& z, const at::Tensor& target_z,
 
 // [rows, K] = z prototypes^T, in the memory that an earlier block left.
 at::Tensor PrototypeLoss::logits(Buffer& memory, const at::Tensor& z, const at::Tensor& prototypes) {
-  at::Tensor out = memory.make({z.size(0), prototypes.size(0)}, z.options());
-  return at::mm_out(out, z, prototypes.t());
+  const at::Tensor& out = memory.make({z.size(0), prototypes.size(0)}, z.options());
+  matrix_product(z, prototypes.t(), out);
+  return out;
 }
 
 void PrototypeLoss::loops(const RowBlock& block, const Prototypes& prototypes, const at::Tensor& student_logits,

@@ -99,6 +99,8 @@ void Trainer::step(const std::vector<const Views*>& views, const Host& host, udi
   const ScheduleValues now = schedule_at(config_, steps_);
   if (works_on_device()) return step_on_device(views, batch, now, stats);
 
+  student_.pack();  // in float32 on the CPU, for the products of all chunks
+  teacher_.pack();
   const Prototypes prototypes = make_prototypes(now.teacher_temp);
   StrandSums sums = learn(views, batch, prototypes, host);
   prototype_backward(student_.head, grads_.head);

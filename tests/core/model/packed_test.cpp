@@ -29,37 +29,40 @@ class Packed : public testing::Test {
   const int threads_ = at::get_num_threads();
 };
 
+// Packed and not packed yet, against ATen in float64.
 TEST_F(Packed, LayersAreThoseOfAten) {
   for (auto kernels = gemm::all_kernels(); *kernels; ++kernels) {
     gemm::use(*kernels);
     for (const auto& [rows, in, out] : {std::tuple<int, int, int>{1, 24, 72}, {198, 96, 384}, {33, 100, 96}}) {
-      const at::Tensor x = at::randn({rows, in});
-      LinearWeights plain = {at::randn({out, in}), at::randn({out}), nullptr, 0};
-      LinearWeights packed = plain;
-      packed.packed = std::make_shared<PackedLinear>();
-      const at::Tensor expected = at::empty({rows, out}), result = at::empty({rows, out});
-      linear(x, packed, expected);  // not packed yet
-      packed.packed->pack(packed.weight);
-      linear(x, packed, result);
-      EXPECT_LE(twin::distance(result, expected.to(at::kDouble)), 1e-6) << (*kernels)->name;
-      linear_without_bias(x, plain, expected);
-      linear_without_bias(x, packed, result);
-      EXPECT_LE(twin::distance(result, expected.to(at::kDouble)), 1e-6);
-      at::Tensor before = at::empty_like(result), before_expected = at::empty_like(result);
-      linear_gelu(x, plain, before_expected, expected);
-      linear_gelu(x, packed, before, result);
-      EXPECT_LE(twin::distance(before, before_expected.to(at::kDouble)), 1e-6);
-      EXPECT_LE(twin::distance(result, expected.to(at::kDouble)), 1e-6);
-      linear_gelu(x, packed, before, before);
-      EXPECT_TRUE(at::equal(before, result));
-      // Outputs [first, first + count), from the beginning of a panel or not.
-      for (const int first : {0, 8, 24, 32, 64}) {
-        const int count = out - first;
-        if (count <= 0) continue;
-        const at::Tensor some = at::empty({rows, count}), some_expected = at::empty({rows, count});
-        linear(x, part(plain, first, count), some_expected);
-        linear(x, part(packed, first, count), some);
-        EXPECT_LE(twin::distance(some, some_expected.to(at::kDouble)), 1e-6) << first;
+      const at::Tensor x = at::randn({rows, in}), x_exact = x.to(at::kDouble);
+      LinearWeights layer = {at::randn({out, in}), at::randn({out}), std::make_shared<PackedLinear>(), 0};
+      const LinearWeights exact = {layer.weight.to(at::kDouble), layer.bias.to(at::kDouble), nullptr, 0};
+      const at::Tensor expected = at::empty({rows, out}, at::kDouble), before_expected = at::empty_like(expected);
+      const at::Tensor result = at::empty({rows, out}), before = at::empty_like(result);
+      for (const bool packed : {false, true}) {
+        SCOPED_TRACE(std::string((*kernels)->name) + (packed ? ", packed" : ""));
+        if (packed) layer.packed->pack(layer.weight);
+        linear(x_exact, exact, expected);
+        linear(x, layer, result);
+        EXPECT_LE(twin::distance(result, expected), 1e-6);
+        linear_without_bias(x_exact, exact, expected);
+        linear_without_bias(x, layer, result);
+        EXPECT_LE(twin::distance(result, expected), 1e-6);
+        linear_gelu(x_exact, exact, before_expected, expected);
+        linear_gelu(x, layer, before, result);
+        EXPECT_LE(twin::distance(before, before_expected), 1e-6);
+        EXPECT_LE(twin::distance(result, expected), 1e-6);
+        linear_gelu(x, layer, before, before);
+        EXPECT_TRUE(at::equal(before, result));
+        // Outputs [first, first + count), from the beginning of a panel or not.
+        for (const int first : {0, 8, 24, 32, 64}) {
+          const int count = out - first;
+          if (count <= 0) continue;
+          const at::Tensor some = at::empty({rows, count}), some_expected = at::empty({rows, count}, at::kDouble);
+          linear(x_exact, part(exact, first, count), some_expected);
+          linear(x, part(layer, first, count), some);
+          EXPECT_LE(twin::distance(some, some_expected), 1e-6) << first;
+        }
       }
     }
   }
