@@ -11,7 +11,8 @@ def median_of(samples, key):
 def summarise(rows, samples, flops, ceilings):
     """One entry a row and contender: medians over the rounds, and how they compare with the row's first contender.
 
-    The share of the sgemm peak, where the contender does not tell it, counts the products that the literal step makes.
+    The share of the sgemm peak counts the operations that the contender says it needs, else the literal step's products;
+    the peak is the best sgemm of the run, for all alike.
     ceilings: of a GPU, by measure.py; then the share of the roofline by operation, too."""
     pick = lambda row, name: [s for s in samples if (s["row"], s["contender"]) == (row, name) and "result" in s]
     gemm = [row for row in rows if row.name.startswith("gemm")]
@@ -31,9 +32,11 @@ def summarise(rows, samples, flops, ceilings):
                 entry["missing"] = contender.missing or (failed or ["not run"])[-1]
                 continue
             rates = [s["result"]["images_per_second"] for s in mine]
-            rate, share = statistics.median(rates), median_of(mine, "gemm_share")
-            if share is None and row.name in flops and row.cores in peak:
-                share = rate * flops[row.name] / 1e9 / peak[row.cores]
+            rate, gflops, share = statistics.median(rates), median_of(mine, "gflops"), None
+            if gflops is None and row.name in flops:
+                gflops = rate * flops[row.name] / 1e9
+            if gflops is not None and row.cores in peak:
+                share = gflops / peak[row.cores]
             least = (ceilings or {}).get("roofline", {}).get(row.name, {}).get("images_per_second")
             entry |= {
                 "images_per_second": rate,
