@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kFlopsWorthAThread = 1e6;  // some five microseconds, what waking one costs
 
-// Part of a product: rows and columns, the latter from the beginning of a panel.
+// Part of a product: rows and columns, the latter from the beginning of a panel. a and b may be null: dense.h has its own.
 gemm::Product cut(const gemm::Kernels& k, const gemm::Product& whole, int64_t row, int64_t rows, int64_t column,
                   int64_t columns) {
   gemm::Product part = whole;

@@ -215,26 +215,37 @@ struct TileRows {
 
 // ---- What gemm.h names ---------------------------------------------------------------------------------------------
 
-// A block of rows stays in the second cache while the panels pass by. What pack_rows packed is one block.
+// A block of rows and a group of panels have half of the second cache each.
+UDI_INLINE int64_t at_once(int64_t depth, int64_t least) {
+  const int64_t fitting = block_words() / (depth > 0 ? depth : 1);
+  return fitting > least ? fitting : least;
+}
+
+// One tile of rows meets the panels of a group: it stays in the first cache, and what is written lies side by side.
+void multiply_group(const Product& p, int64_t begin, int64_t end, int64_t first, int64_t last) {
+  // The next group; after the last one what follows is a guess that costs nothing.
+  const float* ahead = p.b + (last + kPanel - 1) / kPanel * p.b_stride;
+  for (TileRows tile(begin, end); tile.count > 0; tile.next()) {
+    for (int64_t column = first; column < last; column += kPanel, ahead += p.depth / kUnroll * kLine) {
+      const float* const b = p.b + column / kPanel * p.b_stride;
+      const int64_t left = p.columns - column;
+      if (!p.padded && left < kPanel && left != kLanes) {
+        ragged_tile(p, tile.row, tile.count, column, b);
+      } else {
+        tile_for(tile.count, left)(p, tile.row, column, b, ahead);
+      }
+    }
+  }
+}
+
+// What pack_rows packed is one block.
 void product(const Product& p) {
-  const int64_t fitting = block_words() / (p.depth > 0 ? p.depth : 1);
-  const int64_t at_once = fitting > kTileRows ? fitting : kTileRows;
-  int64_t blocks = p.a_packed ? 1 : (p.rows + at_once - 1) / at_once;
+  const int64_t rows = at_once(p.depth, kTileRows), columns = at_once(p.depth, kPanel) / kPanel * kPanel;
+  int64_t blocks = p.a_packed ? 1 : (p.rows + rows - 1) / rows;
   for (int64_t begin = 0, end; begin < p.rows; begin = end, --blocks) {
     end = begin + (p.rows - begin + blocks - 1) / blocks;
-    for (int64_t column = 0; column < p.columns; column += kPanel) {
-      const float* b = p.b + column / kPanel * p.b_stride;
-      const int64_t left = p.columns - column;
-      const bool ragged = !p.padded && left < kPanel && left != kLanes;
-      // The next panel; after the last one what follows is a guess that costs nothing.
-      const float* ahead = b + p.b_stride;
-      for (TileRows tile(begin, end); tile.count > 0; tile.next(), ahead += p.depth / kUnroll * kLine) {
-        if (ragged) {
-          ragged_tile(p, tile.row, tile.count, column, b);
-        } else {
-          tile_for(tile.count, left)(p, tile.row, column, b, ahead);
-        }
-      }
+    for (int64_t column = 0; column < p.columns; column += columns) {
+      multiply_group(p, begin, end, column, column + columns < p.columns ? column + columns : p.columns);
     }
   }
 }
