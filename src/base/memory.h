@@ -1,4 +1,4 @@
-// Memory for a room's intermediate results, kept from image to image.
+// Memory for intermediate results, kept from use to use.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@ class Memory {
     }
     return data_.get();
   }
+  float* room_for_floats(size_t count) { return reinterpret_cast<float*>(room_for(count * sizeof(float))); }
   uint8_t* data() const { return data_.get(); }
 
  private:

@@ -84,7 +84,7 @@ void Resizer::set_image(const Image& image) {
   if (dtype_ == UDI_F32) {
     pitch_ = spread_pitch(size_t(height_));
     const size_t values = size_t(channels_) * size_t(width_) * pitch_ + kFloatsAtOnce;
-    return to_columns(image, pitch_, reinterpret_cast<float*>(columns_.room_for(values * sizeof(float))));
+    return to_columns(image, pitch_, columns_.room_for_floats(values));
   }
   const size_t group = size_t(kernels_->group), groups = round_up(size_t(width_), group) / group;
   pitch_ = spread_pitch(size_t(height_) * group);

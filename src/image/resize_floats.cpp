@@ -52,10 +52,6 @@ void transpose(const float* in, size_t in_pitch, int width, int height, float* o
   }
 }
 
-float* room_for(Memory& memory, size_t values) {
-  return reinterpret_cast<float*>(memory.room_for(values * sizeof(float)));
-}
-
 // The first sums over `in`'s outer axis and leaves its result transposed, the second sums over that one's. Only what
 // the second reads is made.
 void resize_both(const float* in, size_t pitch, const ResizeTaps& outer, const ResizeTaps& inner, Memory& memory,
@@ -64,7 +60,7 @@ void resize_both(const float* in, size_t pitch, const ResizeTaps& outer, const R
   const int begin = std::min(inner.first.front(), inner.first.back());
   const int end = std::max(inner.first.front() + inner.count.front(), inner.first.back() + inner.count.back());
   const size_t between_pitch = round_up(size_t(outer.outputs), kFloatsAtOnce);
-  float* between = room_for(memory, (size_t(end - begin) + kFloatsAtOnce) * between_pitch);
+  float* between = memory.room_for_floats((size_t(end - begin) + kFloatsAtOnce) * between_pitch);
   first_pass(in + begin, pitch, outer, end - begin, between, between_pitch);
   second_pass(between, begin, between_pitch, inner, outer.outputs, out);
 }
@@ -86,9 +82,9 @@ void resize_floats(const float* columns, size_t pitch, const Box& box, const Res
   if (!columns_first) return resize_both(columns, pitch, across, down, between, out);
   // The same on the transposed picture, and the result transposed back.
   const size_t rows_pitch = round_up(size_t(box.width), kFloatsAtOnce);
-  float* upright = room_for(rows, size_t(box.height) * rows_pitch + kFloatsAtOnce);
+  float* upright = rows.room_for_floats(size_t(box.height) * rows_pitch + kFloatsAtOnce);
   transpose(columns, pitch, box.height, box.width, upright, rows_pitch);
-  float* lying = room_for(turned, size_t(across.outputs) * size_t(down.outputs));
+  float* lying = turned.room_for_floats(size_t(across.outputs) * size_t(down.outputs));
   resize_both(upright, rows_pitch, down, across, between, lying);
   transpose(lying, size_t(down.outputs), down.outputs, across.outputs, out, size_t(across.outputs));
 }

@@ -56,7 +56,7 @@ void over_heads(const Heads& in, const Body& body) {
 // What a thread works in while it attends: keys and values of a head, packed, and scores of a tile of queries.
 float* working_memory(int64_t floats) {
   thread_local Memory memory;
-  return reinterpret_cast<float*>(memory.room_for(size_t(floats) * sizeof(float)));
+  return memory.room_for_floats(size_t(floats));
 }
 
 // Numbers of two rows, one behind the other, in turn.

@@ -13,16 +13,13 @@ namespace {
 
 constexpr int64_t kPackedAtOnce = 1 << 21;  // floats of b: 8 MB, for the third cache
 
-float* thread_memory(Memory& memory, int64_t floats) {
-  return reinterpret_cast<float*>(memory.room_for(size_t(floats) * sizeof(float)));
-}
 float* packed_columns(int64_t floats) {
   thread_local Memory memory;
-  return thread_memory(memory, floats);
+  return memory.room_for_floats(size_t(floats));
 }
 float* packed_rows(int64_t floats) {
   thread_local Memory memory;
-  return thread_memory(memory, floats);
+  return memory.room_for_floats(size_t(floats));
 }
 
 // Of a, packed together: they stay in the second cache.

@@ -1,5 +1,5 @@
-// Products of the training step on the CPU in float32, by the kernels of gemm.h. Nothing is packed beforehand: weights
-// change with each step, and a chunk of images has so many rows that packing them anew does not show.
+// Products on the CPU in float32, by the kernels of gemm.h, of factors that are packed as they are met: those of a
+// training step whose weights packed.h does not hold.
 #pragma once
 
 #include "model/aten.h"

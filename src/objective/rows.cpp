@@ -88,7 +88,7 @@ void fill_tables(const RowTable& table, const Places& places, const at::Tensor& 
 
 }  // namespace
 
-// 16 MB of logits on the CPU (small enough to be cheap, large enough for a matrix product), 256 MB elsewhere.
+// 32 MB of logits on the CPU (small enough to be cheap, large enough for a matrix product), 256 MB elsewhere.
 int64_t rows_at_once(int64_t prototypes, at::Device device) {
   const int64_t elements = device.is_cpu() ? int64_t(1) << 23 : int64_t(1) << 26;
   return std::clamp<int64_t>(elements / prototypes, 16, 4096);

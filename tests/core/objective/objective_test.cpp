@@ -291,7 +291,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // More rows and targets than one block holds, targets shared across its border, against one product in float64.
 TEST(PrototypeLoss, BlocksDoNotShow) {
-  constexpr int64_t kRows = 150, kTargets = 40, kPrototypes = 70001, kWidth = 16;  // blocks of 59 rows
+  constexpr int64_t kRows = 150, kTargets = 40, kPrototypes = 70001, kWidth = 16;  // blocks of 119 rows
   Random random(1, Random::kTest);
   RowTable table;
   const at::Tensor z = random_tensor(random, {kRows, kWidth}).div_(4);
