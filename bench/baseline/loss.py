@@ -35,7 +35,7 @@ class Objective(torch.nn.Module):
 
     def forward(self, student, teacher, batch, locals_, temperature):
         """student, teacher: dicts of logits made by Pretraining.student_pass and teacher_pass.
-        -> loss, its parts by name (those that the model has)"""
+        -> loss, its parts by name (those that the model has), the center of the next step"""
         wide, small = self._targets(teacher, batch, locals_)
         prob = {level: self._probabilities(wide[level], level, temperature) for level in self.levels}
         # The softmax of the local patch targets is part of the official step, though no loss reads it.
@@ -55,8 +55,8 @@ class Objective(torch.nn.Module):
                     each = cross_entropy(target[level], F.log_softmax(logits / STUDENT_TEMPERATURE, dim=-1))
                     parts[name + level] = each.mean()
         with torch.no_grad():
-            self._move_center(teacher, wide, small)
-        return self._total(parts, locals_), parts
+            center = self._moved_center(teacher, wide, small)
+        return self._total(parts, locals_), parts, center
 
     def _total(self, parts, locals_):
         """Each level is the mean over its crops of global (2) and local (2 * locals) terms; the loss is the levels' mean."""
@@ -90,8 +90,11 @@ class Objective(torch.nn.Module):
     def _probabilities(self, logits, level, temperature):
         return F.softmax((logits - self.center[self.levels.index(level)]) / temperature, dim=-1)
 
-    def _move_center(self, teacher, wide, small):
-        for index, level in enumerate(self.levels):
+    def _moved_center(self, teacher, wide, small):
+        """Given back, not moved in place: compiled, the way back may take the targets' softmax anew from the center as it is then
+        (pytorch/pytorch#197039)."""
+        means = []
+        for level in self.levels:
             if level == "cls":
                 mean = teacher["cls"].mean(dim=(0, 1))
             elif level == "cls_plus":
@@ -104,4 +107,5 @@ class Objective(torch.nn.Module):
                     total = total + (teacher[name + "_patch"] * mask).flatten(0, -2).sum(dim=0)
                     count = count + mask.sum()
                 mean = total / count
-            self.center[index].mul_(CENTER_MOMENTUM).add_(mean * (1 - CENTER_MOMENTUM))
+            means.append(mean)
+        return self.center * CENTER_MOMENTUM + torch.stack(means) * (1 - CENTER_MOMENTUM)

@@ -106,7 +106,8 @@ def step_of(args, count):
     if args.engine == "strong":
         training = StrongPretraining(sizes, device=args.device, bf16=args.bf16, compile_mode=args.compile)
     else:
-        training = Pretraining(sizes, device=args.device, half=args.half)
+        half = torch.float16 if args.half else torch.bfloat16 if args.bf16 else None
+        training = Pretraining(sizes, device=args.device, half=half)
     training.allocate_optimizer()
     batch, valid = random_batch(sizes, count, args.locals, args.device)
     cuda = args.device != "cpu"
@@ -278,7 +279,7 @@ def parse(arguments):
     parser.add_argument("--engine", choices=ENGINES, default="eager")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="step: float16 autocast, for CUDA")
-    parser.add_argument("--bf16", action="store_true", help="step: bfloat16 autocast (strong); extract, files: of all numbers")
+    parser.add_argument("--bf16", action="store_true", help="step: bfloat16 autocast; extract, files: of all numbers")
     parser.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune"), help="torch.compile's mode")
     parser.add_argument("--steps", type=int, default=1, help="steps a measurement: no look at a result within it (strong)")
     parser.add_argument("--workers", type=int, default=16, help="files: processes of the loader")

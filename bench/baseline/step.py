@@ -26,15 +26,15 @@ class Batch:
 
 
 class Pretraining:
-    def __init__(self, sizes, alpha=0.5, clip=3.0, device="cpu", half=False):
-        """half: float16 autocast with a loss scaler, the official setting on CUDA."""
+    def __init__(self, sizes, alpha=0.5, clip=3.0, device="cpu", half=None):
+        """half: autocast to torch.float16 with a loss scaler, the official setting on CUDA, or to torch.bfloat16."""
         self.sizes, self.clip, self.half = sizes, clip, half
         self.student = Network(sizes, sizes.drop_path).to(device)
         self.teacher = Network(sizes).to(device)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         self.objective = Objective(sizes, alpha).to(device)
-        self.scaler = torch.amp.GradScaler(enabled=half)
+        self.scaler = torch.amp.GradScaler(enabled=half == torch.float16)
         self.optimizer = torch.optim.AdamW(self._groups())
 
     def _groups(self):
@@ -89,7 +89,7 @@ class Pretraining:
 
     def loss(self, batch, temperature):
         device = batch.crops[0].device.type
-        with torch.autocast(device, dtype=torch.float16, enabled=self.half):
+        with torch.autocast(device, dtype=self.half, enabled=self.half is not None):
             teacher = self.teacher_pass(batch)
             student = self.student_pass(batch)
             return self.objective(student, teacher, len(batch.crops[0]), batch.locals, temperature)
@@ -100,9 +100,10 @@ class Pretraining:
             group["lr"] = lr
         self.optimizer.param_groups[0]["weight_decay"] = weight_decay
 
-        loss, parts = self.loss(batch, temperature)
+        loss, parts, center = self.loss(batch, temperature)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()}")
+        self.objective.center.copy_(center)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)

@@ -113,8 +113,10 @@ class StrongPretraining:
         self.optimizer.zero_grad()
         if self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
-        loss, parts = self.loss(batch, temperature)
+        degrees = torch.full((), temperature, device=self.device)  # a number would be compiled in, each anew
+        loss, parts, center = self.loss(batch, degrees)
         loss.backward()
+        self.objective.center.copy_(center)
         self.not_finite |= ~torch.isfinite(loss.detach())
         if gradients is not None:
             gradients.update({n: p.grad.clone() for n, p in self.student.named_parameters() if p.grad is not None})

@@ -33,7 +33,7 @@ def summarise(rows, samples, flops, ceilings):
                 continue
             rates = [s["result"]["images_per_second"] for s in mine]
             rate, gflops, share = statistics.median(rates), median_of(mine, "gflops"), None
-            if gflops is None and row.name in flops:
+            if gflops is None and row.name in flops and "strong" not in contender.name:  # which needs fewer
                 gflops = rate * flops[row.name] / 1e9
             if gflops is not None and row.cores in peak:
                 share = gflops / peak[row.cores]
