@@ -177,7 +177,8 @@ udi_status udi_model_extract(const udi_model* model, const udi_array* images, ud
     require(out, "out");
     const udi_extract_config options = read_config_or_default(config, "config", udi_extract_config_init);
     const at::Tensor batch = borrow_images(*model, images, layout);
-    *out = new_tensor(model->context, model->model.extract(batch, layout, options, &model->context->host));
+    Extractor& extractor = const_cast<udi_model*>(model)->extractor;  // the context lets one call in at a time
+    *out = new_tensor(model->context, extractor.extract(model->model, batch, layout, options, &model->context->host));
   });
 }
 

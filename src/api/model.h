@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "api/context.h"
+#include "model/extractor.h"
 #include "model/model.h"
 
 namespace udi {
@@ -28,4 +29,5 @@ struct udi_model {
   std::shared_ptr<udi::Context> context;
   udi::Model model;
   udi::Users users{};
+  udi::Extractor extractor{};  // after the model: it goes first
 };

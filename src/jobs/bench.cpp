@@ -20,6 +20,7 @@
 #include "jobs/flops.h"
 #include "jobs/machine.h"
 #include "jobs/settings.h"
+#include "model/extractor.h"
 #include "model/kernels.h"
 #include "train/trainer.h"
 
@@ -266,7 +267,8 @@ Json bench_extract(const JobHost& host, JobConfig& config) {
       rows.push_back(at::from_blob(const_cast<uint8_t*>(image.u8()), {model_config.channels, side, side}, at::kByte));
     }
     const at::Tensor input = at::stack(rows).to(host.device);
-    seconds = time_rounds(host, config, [&] { model.extract(input, UDI_NCHW, options); });
+    Extractor extractor;
+    seconds = time_rounds(host, config, [&] { extractor.extract(model, input, UDI_NCHW, options); });
   }
   Json result = rates(seconds, images);
   memory.write(&result);

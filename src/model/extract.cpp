@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "model/extractor.h"
 
 namespace udi {
 
@@ -107,6 +108,12 @@ int64_t extraction_bytes(const udi_model_config& c, udi_precision precision) {
   return layer(int64_t(c.channels) * c.patch_size * c.patch_size, dim) + c.depth * block;
 }
 
+int64_t images_at_once(const Model& model, const udi_extract_config& options, int64_t patches) {
+  if (options.batch_size > 0) return options.batch_size;
+  const int64_t fitting = model.weights.device().is_cpu() ? kTokensAtOnce : kTokensOnDevice;
+  return std::max<int64_t>(1, fitting / (patches + model.config.class_tokens));
+}
+
 at::Tensor channels_first(const Model& model, const at::Tensor& images, udi_layout layout) {
   check(images.dim() == 4, UDI_E_SHAPE, "images have ", images.dim(), " dimensions, must have 4");
   check(layout == UDI_NCHW || layout == UDI_NHWC, UDI_E_INVALID, "layout is ", layout,
@@ -141,9 +148,7 @@ Extraction::Extraction(const Model& model, const udi_extract_config& options, co
   packed_ = options.precision != UDI_PRECISION_F32 || model.weights.pack();
   alone_ = packed_ || deterministic;
   staged_ = way == Way::kStaged || (way == Way::kChosen && !cpu && !deterministic);
-  const int64_t tokens = patches + model.config.class_tokens;
-  capacity_ =
-      options.batch_size ? options.batch_size : std::max<int64_t>(1, (cpu ? kTokensAtOnce : kTokensOnDevice) / tokens);
+  capacity_ = images_at_once(model, options, patches);
   if (staged_) slots_.resize(kSlots);
 }
 
@@ -327,17 +332,7 @@ at::Tensor Extraction::compute(Vit& vit, const std::vector<at::Tensor>& batches)
 
 at::Tensor Model::extract(const at::Tensor& images, udi_layout layout, const udi_extract_config& options,
                           const Host* host) const {
-  const at::Tensor all = channels_first(*this, images, layout);
-  const int64_t patches = all.size(2) / config.patch_size * (all.size(3) / config.patch_size), count = all.size(0);
-  Extraction extraction(*this, options, host, patches);
-  const int64_t at_once = extraction.staged() ? extraction.capacity() : count;
-  std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < count; first += at_once) {
-    extraction.push({all.narrow(0, first, std::min(at_once, count - first))});
-    if (extraction.full()) parts.push_back(extraction.pop());
-  }
-  while (!extraction.empty()) parts.push_back(extraction.pop());
-  return at::cat(parts).contiguous();
+  return Extractor().extract(*this, images, layout, options, host);
 }
 
 }  // namespace udi

@@ -73,6 +73,9 @@ class Extraction {
   std::deque<Queued> queue_;
 };
 
+// So many images go through at once: batch_size, or as many as fill a device of the model's kind.
+int64_t images_at_once(const Model& model, const udi_extract_config& options, int64_t patches);
+
 // [B, C, H, W], checked for the model (UDI_E_SHAPE, UDI_E_INVALID).
 at::Tensor channels_first(const Model& model, const at::Tensor& images, udi_layout layout);
 

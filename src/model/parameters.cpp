@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -227,6 +228,17 @@ void Parameters::refresh() {
     if (layer->packed) layer->packed->current = false;
   }
   for (auto& layers : packing_->narrow) layers.clear();
+  packing_->version = next_version();
+}
+
+uint64_t Parameters::next_version() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+uint64_t Parameters::version() const {
+  const std::lock_guard<std::mutex> lock(packing_->mutex);
+  return packing_->version;
 }
 
 bool Parameters::pack() const {

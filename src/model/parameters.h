@@ -90,6 +90,9 @@ class Parameters {
   // Brings the 16-bit copy up to date and forgets what is packed; call it whenever `flat` has changed.
   void refresh();
 
+  // Another number after each refresh(), and for weights of another origin: what was made of weights is good while it stays.
+  uint64_t version() const;
+
   // Packs the backbone's linear layers for the products of packed.h, where they are not packed already: for float32 on
   // the CPU, as much memory again as they take. Otherwise returns false. Copies of the handles share it. Any thread.
   bool pack() const;
@@ -112,6 +115,7 @@ class Parameters {
 
  private:
   void make_views();
+  static uint64_t next_version();
 
   udi_model_config config_{};
   std::shared_ptr<const std::vector<ParameterInfo>> entries_;
@@ -119,6 +123,7 @@ class Parameters {
   at::Tensor flat16_;
   struct Packing {
     std::mutex mutex;
+    uint64_t version = next_version();
     std::vector<std::shared_ptr<PackedLinear>> narrow[2];  // of each gemm::Bits, the backbone's layers in their order
   };
   std::shared_ptr<Packing> packing_ = std::make_shared<Packing>();

@@ -1,6 +1,6 @@
 // Extraction in stages, as it runs on an accelerator, here on the CPU: the same rows in the same order as at once, with
 // batches that are not full, several sizes in one pass, errors and a cancel in the middle.
-#include "model/extract.h"
+#include "model/extractor.h"
 
 #include "cases.h"
 #include "twin.h"
@@ -157,6 +157,78 @@ TEST(StagedExtraction, ChecksWhatItIsGiven) {
   EXPECT_TRUE(at::equal(extraction.pop(), expected));
   EXPECT_THROW(Extraction(model, options_of(udi_token(6), 2), nullptr, 16), Error);
   EXPECT_FALSE(Extraction(model, options_of(UDI_TOKEN_CLS, 2), nullptr, 16).staged());  // on the CPU nothing is gained
+}
+
+// Call after call over one Extractor, staged as on a GPU.
+struct Calls {
+  Model model = make(exact());
+  Extractor extractor;
+
+  void expect_rows(int64_t images, const udi_extract_config& options, int64_t made, int64_t side = 16) {
+    SCOPED_TRACE(testing::Message() << images << " images of " << side << ", made " << made);
+    const at::Tensor pixels = at::randint(256, {images, 3, side, side}, at::kByte);
+    const at::Tensor got = extractor.extract(model, pixels, UDI_NCHW, options, nullptr, Extraction::Way::kStaged);
+    EXPECT_TRUE(at::equal(got, model.extract(pixels, UDI_NCHW, options)));
+    EXPECT_EQ(extractor.made(), made);
+  }
+};
+
+TEST(Extractor, StaysForCallsThatAskForTheSame) {
+  Calls calls;
+  const udi_extract_config options = options_of(UDI_TOKEN_CLS, 4);
+  calls.expect_rows(11, options, 1);
+  calls.expect_rows(4, options, 1);
+  calls.expect_rows(3, options, 1);
+  calls.expect_rows(9, options, 1, 32);  // another size
+  calls.expect_rows(2, options, 2);      // more than half of a batch of 4 would be nothing
+  calls.expect_rows(2, options, 2);
+  calls.expect_rows(1, options, 3);
+  calls.expect_rows(11, options, 4);
+}
+
+TEST(Extractor, IsMadeAnewForAnythingElse) {
+  Calls calls;
+  udi_extract_config options = options_of(UDI_TOKEN_CLS, 0);
+  calls.expect_rows(5, options, 1);
+  options.token = UDI_TOKEN_PATCHES;
+  calls.expect_rows(5, options, 2);
+  options.normalize = 1;
+  calls.expect_rows(5, options, 3);
+  options.block = 1;
+  calls.expect_rows(5, options, 4);
+  options.num_blocks = 2;
+  calls.expect_rows(5, options, 5);
+  options.precision = UDI_PRECISION_INT8;
+  calls.expect_rows(5, options, 6);
+  calls.model.weights.flat.mul_(1.5);  // in 8 bits they are copies
+  calls.model.weights.refresh();
+  calls.expect_rows(5, options, 7);
+  const Model other = make(exact());
+  const at::Tensor pixels = at::randint(256, {5, 3, 16, 16}, at::kByte);
+  const auto rows = calls.extractor.extract(other, pixels, UDI_NCHW, options, nullptr, Extraction::Way::kStaged);
+  EXPECT_TRUE(at::equal(rows, other.extract(pixels, UDI_NCHW, options)));
+  EXPECT_EQ(calls.extractor.made(), 8);
+}
+
+TEST(Extractor, LeavesNothingOfACallThatFailed) {
+  Calls calls;
+  const udi_extract_config options = options_of(UDI_TOKEN_CLS, 2);
+  Host host;
+  host.cancelled.store(true);
+  const at::Tensor pixels = at::randint(256, {3, 3, 16, 16}, at::kByte);
+  EXPECT_THROW(calls.extractor.extract(calls.model, pixels, UDI_NCHW, options, &host, Extraction::Way::kStaged), Error);
+  calls.expect_rows(3, options, 2);
+  EXPECT_THROW(calls.extractor.extract(calls.model, pixels, UDI_NCHW, options_of(UDI_TOKEN_CLS, -1), nullptr), Error);
+  calls.expect_rows(3, options, 4);
+}
+
+TEST(Extractor, KeepsNothingWhereNothingIsStaged) {
+  Calls calls;
+  const at::Tensor pixels = at::randint(256, {3, 3, 16, 16}, at::kByte);
+  for (int64_t made = 1; made <= 2; ++made) {
+    calls.extractor.extract(calls.model, pixels, UDI_NCHW, options_of(UDI_TOKEN_CLS, 2));
+    EXPECT_EQ(calls.extractor.made(), made);
+  }
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cases.h"
-#include "model/extract.h"
+#include "model/extractor.h"
 #include "steps.h"
 
 namespace udi {
@@ -43,6 +43,22 @@ TEST(Replay, ExtractionFollowsItsBatches) {
           << "batch " << i << " of " << type;
     }
   }
+}
+
+// One batch a call, as a pipeline asks for it: recorded in one call, replayed in later ones.
+TEST(Replay, ExtractionCallByCall) {
+  const Turned turned(Mode::kReplayed);
+  const Model model = make(at::kFloat);
+  const udi_extract_config options = extract_config_default();
+  Extractor extractor;
+  for (int call = 0; call < 5; ++call) {
+    const at::Tensor images = at::randint(256, {call % 2 ? 3 : 4, 3, 16, 16}, at::kByte);
+    const at::Tensor got = extractor.extract(model, images, UDI_NCHW, options, nullptr, Extraction::Way::kStaged);
+    const at::Tensor want = model.extract(images, UDI_NCHW, options);
+    ASSERT_EQ(got.sizes(), want.sizes());
+    EXPECT_LT((got - want).abs().max().item<float>(), 1e-5f * want.abs().max().item<float>()) << "call " << call;
+  }
+  EXPECT_EQ(extractor.made(), 1);
 }
 
 TEST(Replay, ExtractionIn16Bits) {

@@ -767,9 +767,11 @@ interface Native extends Library {
      * position embedding. config NULL: cls of the last block. out: UDI_F32 on the CPU, shapes at udi_token, last
      * dimension times num_blocks. On a CPU the first call of a precision, and the first after the weights changed, lays
      * out the backbone's weights anew and keeps that beside them, shared as they are: as much memory again in float32
-     * (85 MB for vit_small), half of it in bfloat16, a quarter in 8 bits (half without VNNI). UDI_E_SHAPE: the images
-     * are not so; UDI_E_INVALID: also a token or a block that the model has not; UDI_E_UNSUPPORTED: a precision that
-     * the processor or the device has not. */
+     * (85 MB for vit_small), half of it in bfloat16, a quarter in 8 bits (half without VNNI). On a GPU the handle keeps
+     * what the last call needed there (memory of two batches, streams, weights in bfloat16) for the next one with the
+     * same config; batches are filled up with black images, at most to twice their number, so that they have one shape.
+     * UDI_E_SHAPE: the images are not so; UDI_E_INVALID: also a token or a block that the model has not;
+     * UDI_E_UNSUPPORTED: a precision that the processor or the device has not. */
     int udi_model_extract(ModelHandle model, Array images, int layout, ExtractConfig config, PointerByReference out,
             Error error);
 
