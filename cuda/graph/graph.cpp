@@ -1,7 +1,9 @@
 #include "graph.h"
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -14,6 +16,7 @@ struct Graph {
   c10::cuda::CUDAStream side, before;
   at::cuda::CUDAEvent reached;
   std::unique_ptr<at::cuda::CUDAGraph> captured;
+  c10::MempoolId_t pool;  // its memory
 };
 
 namespace {
@@ -41,7 +44,7 @@ void order(at::cuda::CUDAEvent& event, c10::cuda::CUDAStream first, c10::cuda::C
 udi_cuda_status create(int32_t device, Graph** out) {
   return guard([&] {
     const auto index = c10::DeviceIndex(device);
-    *out = new Graph{c10::cuda::getStreamFromPool(false, index), c10::cuda::getCurrentCUDAStream(index), {}, {}};
+    *out = new Graph{c10::cuda::getStreamFromPool(false, index), c10::cuda::getCurrentCUDAStream(index), {}, {}, {}};
   });
 }
 
@@ -60,17 +63,44 @@ udi_cuda_status leave(Graph* graph) {
   });
 }
 
-// Other threads of the host go on to allocate meanwhile: the capture is this thread's alone.
+// LibTorch 2.11 leaves its allocators recording where CUDA refuses a capture, and every later one fails, too.
+template <class End, class Release>
+void end_allocation(const End& end, const Release& release) {
+  try {
+    end();
+    release();
+  } catch (const std::exception&) {  // it was not recording
+  }
+}
+
+void drop(Graph* graph) {
+  const c10::DeviceIndex device = graph->side.device_index();
+  at::HostAllocator* const host = at::getHostAllocator(at::kCUDA);
+  end_allocation([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(device, graph->pool); },
+                 [&] { c10::cuda::CUDACachingAllocator::releasePool(device, graph->pool); });
+  end_allocation([&] { host->end_allocate_to_pool(graph->pool); }, [] {});
+  graph->captured.reset();
+}
+
+// Other threads of the host go on to allocate meanwhile: the capture is this thread's alone. Memory that LibTorch keeps for
+// later goes back first: within a capture it can neither use nor return it.
 udi_cuda_status begin(Graph* graph) {
-  return guard([&] {
+  const c10::cuda::CUDAGuard device(graph->side.device_index());
+  const udi_cuda_status status = guard([&] {
+    graph->captured.reset();
+    c10::cuda::CUDACachingAllocator::emptyCache();
     graph->captured = std::make_unique<at::cuda::CUDAGraph>();
-    graph->captured->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    graph->pool = at::cuda::graph_pool_handle();
+    graph->captured->capture_begin(graph->pool, cudaStreamCaptureModeThreadLocal);
   });
+  if (status.code != 0 && graph->captured) drop(graph);
+  return status;
 }
 
 udi_cuda_status end(Graph* graph) {
+  const c10::cuda::CUDAGuard device(graph->side.device_index());
   const udi_cuda_status status = guard([&] { graph->captured->capture_end(); });
-  if (status.code != 0) graph->captured.reset();
+  if (status.code != 0) drop(graph);
   return status;
 }
 

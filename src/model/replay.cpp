@@ -4,7 +4,7 @@
 
 namespace udi {
 
-Replay::Replay(at::Device device) {
+Replay::Replay(at::Device device) : device_(device) {
   if (kernels::graphs() && device.is_cuda())
     kernels::check_queued(kernels::graph_table().create(device.index(), &graph_));
 }
@@ -22,7 +22,7 @@ Replay::Scope::~Scope() {
 }
 
 void Replay::run(bool same, const std::function<void()>& body) {
-  if (!kernels::graphs()) return body();
+  if (!kernels::graphs() || refused_) return body();
   if (!same) {
     body_ = {};
     seen_ = 0;
@@ -38,7 +38,11 @@ void Replay::run(bool same, const std::function<void()>& body) {
 
 // On CUDA nothing of the body happens yet.
 void Replay::record(const std::function<void()>& body) {
+  refused_ = true;
   if (graph_) {
+    // This thread may be another one than the bodies' before: what its products need is not to be made in the recording.
+    const at::Tensor number = at::ones({1, 1}, at::TensorOptions(device_));
+    at::mm(number, number);
     kernels::check_queued(kernels::graph_table().begin(graph_));
     try {
       body();
@@ -48,6 +52,7 @@ void Replay::record(const std::function<void()>& body) {
     }
     kernels::check_queued(kernels::graph_table().end(graph_));
   }
+  refused_ = false;
   body_ = body;
 }
 

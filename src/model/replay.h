@@ -28,7 +28,7 @@ class Replay {
 
   // Within a scope. same: all that `body` reads lies where the last call's lay. The first kWarmUp bodies of a shape run
   // as they are, so that working memory has grown; the next is recorded, and from then on that one runs, whatever is
-  // given. Without graphs (model/kernels.h) each body runs.
+  // given. Without graphs (model/kernels.h) each body runs; so it does after a recording that failed.
   void run(bool same, const std::function<void()>& body);
 
   bool replays() const { return bool(body_); }  // what ran last was a recording
@@ -38,7 +38,9 @@ class Replay {
  private:
   void record(const std::function<void()>& body);
 
+  const at::Device device_;
   cuda::Graph* graph_ = nullptr;  // on CUDA
+  bool refused_ = false;          // a recording failed
   int seen_ = 0;                  // bodies in a row of one shape, at most kWarmUp
   std::function<void()> body_;    // recorded; empty: not yet
 };

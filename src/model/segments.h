@@ -19,18 +19,19 @@ struct Segment {
 
 class Packing {
  public:
-  // Does nothing where these are its segments on this device already, so that a step that is replayed uploads nothing.
+  // Does nothing where it had these segments on this device lately: a step that is replayed uploads nothing, also with chunks
+  // of several shapes.
   void make(const std::vector<Segment>& segments, at::Device device);
 
-  const std::vector<Segment>& segments() const { return segments_; }
-  int64_t rows() const { return rows_; }      // tokens of all images
-  int64_t asking() const { return asking_; }  // those that ask; rows of a matrix that holds these alone
-  bool all_ask() const { return asking_ == rows_; }
-  int64_t longest() const { return longest_; }  // tokens of an image, at most
-  int64_t longest_asking() const { return longest_asking_; }
+  const std::vector<Segment>& segments() const { return now().segments; }
+  int64_t rows() const { return now().rows; }      // tokens of all images
+  int64_t asking() const { return now().asking; }  // those that ask; rows of a matrix that holds these alone
+  bool all_ask() const { return asking() == rows(); }
+  int64_t longest() const { return now().longest; }  // tokens of an image, at most
+  int64_t longest_asking() const { return now().longest_asking; }
   // int32 on the device, [images + 1]: the row that each image begins at, and the row among those that ask.
-  const at::Tensor& row_offsets() const { return row_offsets_; }
-  const at::Tensor& asking_offsets() const { return asking_offsets_; }
+  const at::Tensor& row_offsets() const { return now().row_offsets; }
+  const at::Tensor& asking_offsets() const { return now().asking_offsets; }
 
   // Views of one segment: of [rows, D] as [images, tokens, D], of [asking rows, D] as [images, asking, D].
   at::Tensor tokens_of(size_t segment, const at::Tensor& rows) const;
@@ -41,10 +42,17 @@ class Packing {
   void copy_asking(const at::Tensor& rows, const at::Tensor& asking_rows) const;
 
  private:
-  std::vector<Segment> segments_;
-  std::vector<int64_t> first_row_, first_asking_;  // of each segment
-  int64_t rows_ = 0, asking_ = 0, longest_ = 0, longest_asking_ = 0;
-  at::Tensor row_offsets_, asking_offsets_;
+  struct Layout {
+    std::vector<Segment> segments;
+    std::vector<int64_t> first_row, first_asking;  // of each segment
+    int64_t rows = 0, asking = 0, longest = 0, longest_asking = 0;
+    at::Tensor row_offsets, asking_offsets;
+  };
+  static Layout layout_of(const std::vector<Segment>& segments, at::Device device);
+  const Layout& now() const { return layouts_.back(); }
+
+  static constexpr size_t kMostLayouts = 64;
+  std::vector<Layout> layouts_ = std::vector<Layout>(1);  // the one at hand comes last
 };
 
 }  // namespace udi

@@ -137,18 +137,20 @@ at::Tensor interpolate_position(const udi_model_config& config, const at::Tensor
 
 void interpolate_position_backward(const udi_model_config& config, const at::Tensor& d_position, int64_t rows,
                                    int64_t columns, const at::Tensor& d_pos_embed) {
-  const int64_t own = grid_size(config), classes = config.class_tokens, dim = config.embed_dim;
-  const at::Tensor d_table = d_pos_embed.view({-1, dim});
+  const int64_t own = grid_size(config), classes = config.class_tokens;
+  const at::Tensor d_table = d_pos_embed.view({-1, config.embed_dim});
   if (rows == own && columns == own) {
     d_table.add_(d_position);
     return;
   }
   d_table.narrow(0, 0, classes).add_(d_position.narrow(0, 0, classes));
-  const at::Tensor d_scaled =
-      d_position.narrow(0, classes, rows * columns).view({1, rows, columns, dim}).permute({0, 3, 1, 2}).contiguous();
-  const at::Tensor d_grid = at::upsample_bicubic2d_backward(d_scaled, {rows, columns}, {1, dim, own, own}, false,
-                                                            position_scale(rows, own), position_scale(columns, own));
-  d_table.narrow(0, classes, own * own).add_(d_grid.permute({0, 2, 3, 1}).reshape({own * own, dim}));
+  // [own * own, rows * columns], what each place of the grid weighs in each that was made of it, and one product: PyTorch's
+  // own gradient adds up by atomics on CUDA, in any order.
+  const at::Tensor ones = at::eye(own * own, d_position.options()).view({1, own * own, own, own});
+  const at::Tensor weights =
+      at::upsample_bicubic2d(ones, {rows, columns}, false, position_scale(rows, own), position_scale(columns, own))
+          .view({own * own, rows * columns});
+  d_table.narrow(0, classes, own * own).addmm_(weights, d_position.narrow(0, classes, rows * columns));
 }
 
 }  // namespace udi

@@ -26,12 +26,14 @@ std::vector<int64_t> layout_of(const std::vector<at::Tensor*>& tables) {
 bool Stage::move(const std::vector<at::Tensor*>& tables, at::Device device) {
   std::vector<int64_t> layout = layout_of(tables);
   const bool same = layout == layout_;
-  layout_ = std::move(layout);
+  layout_.clear();  // known again when all lies there: where memory fails, what was made of it must not be used again
   int64_t bytes = 0;
   for (const at::Tensor* table : tables) bytes += table->defined() ? room(int64_t(table->nbytes())) : 0;
   const at::Tensor there = memory_.make({std::max<int64_t>(1, bytes)}, at::TensorOptions(at::kByte).device(device));
-  // LibTorch keeps pinned memory until the copies out of it are done, and hands it out again.
-  const at::Tensor here = at::empty(there.sizes(), at::TensorOptions(at::kByte).pinned_memory(!device.is_cpu()));
+  Staging& staging = staging_[next_];
+  next_ = 1 - next_;
+  staging.copied.wait();
+  const at::Tensor here = staging.memory.make(there.sizes(), at::TensorOptions(at::kByte).pinned_memory(!device.is_cpu()));
   std::vector<std::pair<at::Tensor, at::Tensor>> on_device;  // to, from
   int64_t at = 0;
   for (at::Tensor* table : tables) {
@@ -48,7 +50,9 @@ bool Stage::move(const std::vector<at::Tensor*>& tables, at::Device device) {
     at += room(size);
   }
   there.copy_(here, true);
+  staging.copied.set(current_stream(device));
   for (const auto& [to, from] : on_device) to.copy_(from, true);
+  layout_ = std::move(layout);
   return same;
 }
 

@@ -155,6 +155,28 @@ TEST(BatchesOfSizesBits, AreThoseOfEachImageAlone) {
   }
 }
 
+// A step whose chunks have two shapes makes offsets once: a recording reads them where they lay.
+TEST(Packing, KeepsOffsetsOfTheShapesItHadLately) {
+  const std::vector<Segment> wide = {{2, 17, 17}, {3, 5, 1}}, narrow = {{1, 17, 17}};
+  Packing packing;
+  packing.make(wide, at::kCPU);
+  const void* const offsets = packing.row_offsets().const_data_ptr();
+  packing.make(narrow, at::kCPU);
+  EXPECT_EQ(packing.rows(), 17);
+  EXPECT_EQ(packing.segments().size(), 1u);
+  EXPECT_NE(packing.row_offsets().const_data_ptr(), offsets);
+  packing.make(wide, at::kCPU);
+  EXPECT_EQ(packing.row_offsets().const_data_ptr(), offsets);
+  EXPECT_EQ(packing.rows(), 2 * 17 + 3 * 5);
+  EXPECT_EQ(packing.asking(), 2 * 17 + 3);
+  EXPECT_EQ(packing.longest(), 17);
+  EXPECT_TRUE(at::equal(packing.row_offsets(), at::tensor({0, 17, 34, 39, 44, 49}, at::kInt)));
+  EXPECT_TRUE(at::equal(packing.asking_offsets(), at::tensor({0, 17, 34, 35, 36, 37}, at::kInt)));
+  for (int64_t tokens = 1; tokens <= 200; ++tokens) packing.make({{1, tokens, 1}}, at::kCPU);  // more than it keeps
+  packing.make(wide, at::kCPU);
+  EXPECT_EQ(packing.rows(), 49);
+}
+
 TEST(BatchesOfSizesShapes, AreChecked) {
   const udi_model_config config = cases::small();
   Vit vit(config, Parameters(config, at::kFloat, at::kFloat, at::kCPU));
